@@ -1,1 +1,8 @@
-//! Placeholder front page.
+//! The broker: connections, shards, partitions, the metadata of the cluster, and the command line.
+//!
+//! Dependencies inside this crate point one way: pure modules (`limits`, `fetch`, `controller`'s
+//! image and records, `config`) <- `api` <- `shard` and `net` <- `server` <- `cli`.
+
+pub mod fetch;
+pub mod limits;
+pub mod net;

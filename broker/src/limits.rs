@@ -1,0 +1,64 @@
+//! The stated maximum of everything the broker holds: nothing a peer sends can make it grow past these.
+
+use std::time::Duration;
+
+/// Requests of one connection that were read and not yet answered. Above it the connection is not read from; Kafka
+/// itself works at one, Java clients pipeline five, librdkafka any number.
+pub const REQUESTS_PER_CONNECTION_MAX: usize = 64;
+
+/// Bytes of request bodies one connection may have read and not yet answered, beyond the first request (which may be
+/// as large as the frame limit). Above it the connection is not read from.
+pub const CONNECTION_REQUEST_BYTES_MAX: usize = 16 << 20;
+
+/// Bodies up to this many bytes are gathered from the engine's shared receive buffers into heap memory; larger ones are
+/// received straight into an aligned block of their own size.
+pub const SMALL_BODY_BYTES_MAX: usize = 8 << 10;
+
+/// A frame before the client has said anything valid (ApiVersions, and authentication later).
+pub const FIRST_FRAME_BYTES_MAX: usize = 512 << 10;
+
+/// Time a frame may take from its first to its last byte, plus one second per [`FRAME_RATE_BYTES_MIN`] of its length.
+/// One byte per second is not a client.
+pub const FRAME_STALL_MAX: Duration = Duration::from_secs(30);
+
+/// Slowest transfer a large frame may have, bytes per second.
+pub const FRAME_RATE_BYTES_MIN: usize = 16 << 10;
+
+/// Record bytes of fetch responses one connection may keep pinned while they are queued or being sent.
+pub const CONNECTION_PINNED_BYTES_MAX: usize = 64 << 20;
+
+/// Replies sent with one call, so that a connection with many small replies does not build one endless vector.
+pub const REPLIES_PER_SEND_MAX: usize = 64;
+
+/// Calls to one other shard that were posted and not yet answered. Bounds the mail between two shards.
+pub const CALLS_PER_PEER_MAX: usize = 1_024;
+
+/// Mail a ring queue between two shards holds; more waits in the sender's outbox, bounded by the calls in flight.
+pub const MAIL_QUEUE_SLOTS: usize = 1_024;
+
+/// Fetch sessions of the whole broker (`max.incremental.fetch.session.cache.slots`), divided among the shards.
+pub const FETCH_SESSIONS_MAX: usize = 1_000;
+
+/// A fetch session unused for this long may be evicted (`min.incremental.fetch.session.eviction.ms`).
+pub const FETCH_SESSION_IDLE_MS: i64 = 120_000;
+
+/// Partitions one fetch session may hold. Kafka has no limit of its own here; 100,000 of them take about 10 MB.
+pub const FETCH_SESSION_PARTITIONS_MAX: usize = 100_000;
+
+/// Longest time a fetch may wait for data (`max_wait_ms` above it is treated as this).
+pub const FETCH_WAIT_MAX: Duration = Duration::from_secs(600);
+
+/// Longest time a produce may wait for its acknowledgement, whatever the request asks.
+pub const PRODUCE_TIMEOUT_MAX: Duration = Duration::from_secs(600);
+
+/// Appends waiting for room in one partition's log; more are refused with a retriable error.
+pub const APPENDS_WAITING_MAX: usize = 4_096;
+
+/// Connections accepted while the process is out of file descriptors are retried after this pause.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// How often connections are looked over for idleness and stalled frames.
+pub const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// At shutdown, time given to requests in flight before their connections are closed.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
