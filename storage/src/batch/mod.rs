@@ -1,0 +1,12 @@
+//! Kafka record batches (magic 2): seen, checked, patched, built and unpacked.
+//!
+//! Stored bytes are wire bytes: a batch is checked once when it arrives, its base offset and leader epoch are patched
+//! in place (both lie outside its CRC), and from then on it is only ever copied whole.
+//! Everything here is total: any bytes give a value or a refusal, never a panic.
+
+pub mod attributes;
+pub mod crc;
+pub mod view;
+
+pub use attributes::{Attributes, Codec, TimestampType};
+pub use view::{BATCH_HEADER_BYTES, BatchHeader, BatchView, FramingError, Split, split};

@@ -1,0 +1,27 @@
+//! Every maximum of this crate, in one place.
+//!
+//! "Full" is a normal state: what reaches one of these limits is refused by name or slowed down, never a crash.
+
+/// Bytes of one stored record batch, header included. Kafka's own frames end at 100 MiB (`socket.request.max.bytes`),
+/// so nothing larger can arrive; a length field beyond this is damage.
+pub const BATCH_BYTES_MAX: usize = 100 << 20;
+
+/// Bytes the records of one batch may unpack to. A 1 MiB batch of zeros honestly unpacks to 100 times its size, so
+/// the bound is on the result and not on the ratio.
+pub const BATCH_UNPACKED_BYTES_MAX: usize = 128 << 20;
+
+/// Headers of one record. Kafka has no limit of its own; the bytes of the record bound it in any case.
+pub const RECORD_HEADERS_MAX: usize = 1 << 20;
+
+/// Producer ids remembered per log. At 160 bytes each this is 2.6 MB for the worst log; the one that was silent longest
+/// is forgotten first, and a forgotten producer may start again at any sequence (KIP-360).
+pub const PRODUCERS_PER_LOG_MAX: usize = 16_384;
+
+/// Batches remembered per producer id: a Kafka producer has at most five requests in flight.
+pub const PRODUCER_BATCHES_KEPT: usize = 5;
+
+/// Leader epochs remembered per log. Each start of a node adds at most one to each log; the oldest are merged away.
+pub const LEADER_EPOCHS_PER_LOG_MAX: usize = 4_096;
+
+/// Entries of one segment's sparse index: a 1 GiB segment with an entry each 4 KiB has 262,144.
+pub const INDEX_ENTRIES_MAX: usize = 1 << 20;
