@@ -11,3 +11,9 @@ pub mod ids;
 pub mod limits;
 
 pub mod batch;
+
+pub mod checkpoint;
+pub mod log_state;
+pub mod superblock;
+
+pub mod journal;

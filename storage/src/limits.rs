@@ -25,3 +25,6 @@ pub const LEADER_EPOCHS_PER_LOG_MAX: usize = 4_096;
 
 /// Entries of one segment's sparse index: a 1 GiB segment with an entry each 4 KiB has 262,144.
 pub const INDEX_ENTRIES_MAX: usize = 1 << 20;
+
+/// Bytes of a log's directory below `topics`: Kafka's longest topic name, a topic id, a partition number.
+pub const LOG_DIR_BYTES_MAX: usize = 512;

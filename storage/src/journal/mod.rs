@@ -1,0 +1,9 @@
+//! The journal: one write-ahead log per shard, shared by all its partitions.
+//!
+//! Appends of all partitions are gathered into one frame and made durable by one write. `entry` says what goes in and
+//! what comes back, `frame` how it lies on the disk.
+
+pub mod entry;
+pub mod frame;
+
+pub use entry::{Commit, Entry, EntryKind, JournalConfig, PushRefusal};
