@@ -8,5 +8,15 @@ pub mod attributes;
 pub mod crc;
 pub mod view;
 
+pub mod build;
+pub mod compress;
+pub mod records;
+pub mod xerial;
+
+mod varint;
+
 pub use attributes::{Attributes, Codec, TimestampType};
+pub use build::{Builder, NO_TIMESTAMP, NewRecord};
+pub use compress::{UnpackError, pack, unpack};
+pub use records::{Headers, Record, RecordFault, Records, RecordsError};
 pub use view::{BATCH_HEADER_BYTES, BatchHeader, BatchView, FramingError, Split, split};
