@@ -49,6 +49,9 @@ pub const PAYLOAD_ALIGN: usize = 8;
 /// The format this code writes and the only one it reads.
 pub const VERSION: u16 = 1;
 
+/// The LSN of a journal's first entry: 0 stays free for "nothing yet".
+pub const FIRST_LSN: Lsn = Lsn(1);
+
 const MAGIC: [u8; 8] = *b"HDLFRAME";
 const FLAG_IDLE: u16 = 1;
 const FLAG_CLOSING: u16 = 2;
