@@ -8,6 +8,10 @@ pub mod attributes;
 pub mod crc;
 pub mod view;
 
+pub mod check;
+pub mod patch;
+pub mod refusal;
+
 pub mod build;
 pub mod compress;
 pub mod records;
@@ -17,6 +21,9 @@ mod varint;
 
 pub use attributes::{Attributes, Codec, TimestampType};
 pub use build::{Builder, NO_TIMESTAMP, NewRecord};
+pub use check::{Checked, ProducerStamp, Rules, check_produced};
 pub use compress::{UnpackError, pack, unpack};
+pub use patch::{Stamp, copy_patched, patch};
 pub use records::{Headers, Record, RecordFault, Records, RecordsError};
+pub use refusal::{BatchError, BatchRefusal};
 pub use view::{BATCH_HEADER_BYTES, BatchHeader, BatchView, FramingError, Split, split};
