@@ -14,6 +14,7 @@ pub mod batch;
 
 pub mod checkpoint;
 pub mod log_state;
+pub mod record_log;
 pub mod superblock;
 
 pub mod journal;

@@ -28,3 +28,26 @@ pub const INDEX_ENTRIES_MAX: usize = 1 << 20;
 
 /// Bytes of a log's directory below `topics`: Kafka's longest topic name, a topic id, a partition number.
 pub const LOG_DIR_BYTES_MAX: usize = 512;
+
+/// Bytes of one log's checkpoint or one command's metadata: the most a record log takes in one append.
+pub const RECORD_APPEND_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of a frame in which a record log's snapshot is written.
+pub const RECORD_SNAPSHOT_FRAME_BYTES: usize = 1 << 20;
+
+/// Bytes of a block in which journal frames are built. A frame ends at the end of its block.
+pub const JOURNAL_BLOCK_BYTES: usize = 1 << 20;
+
+/// Bytes journal frames that go out in one write may have together, so that a burst does not make one long write.
+pub const JOURNAL_WRITE_BYTES_MAX: usize = 4 << 20;
+
+/// Journal files kept ready ahead of the one being written, while the budget allows.
+pub const JOURNAL_FILES_AHEAD: usize = 2;
+
+/// Bytes of the first journal file when it must be written before serving; those behind it have full size.
+pub const JOURNAL_FIRST_FILE_BYTES: u64 = 8 << 20;
+
+/// Smallest journal file and smallest number of files a shard's budget must hold.
+pub const JOURNAL_FILE_BYTES_MIN: u64 = 1 << 20;
+/// See [`JOURNAL_FILE_BYTES_MIN`].
+pub const JOURNAL_FILES_MIN: u64 = 4;
