@@ -11,6 +11,7 @@ pub mod ids;
 pub mod limits;
 
 pub mod batch;
+pub mod log;
 
 pub mod checkpoint;
 pub mod log_state;

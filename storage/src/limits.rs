@@ -23,8 +23,9 @@ pub const PRODUCER_BATCHES_KEPT: usize = 5;
 /// Leader epochs remembered per log. Each start of a node adds at most one to each log; the oldest are merged away.
 pub const LEADER_EPOCHS_PER_LOG_MAX: usize = 4_096;
 
-/// Entries of one segment's sparse index: a 1 GiB segment with an entry each 4 KiB has 262,144.
-pub const INDEX_ENTRIES_MAX: usize = 1 << 20;
+/// Entries of one segment's sparse index: 1 MiB of them. A 1 GiB segment then has one each 16 KiB, which is below what
+/// one cold read fetches anyway.
+pub const INDEX_ENTRIES_MAX: usize = 1 << 16;
 
 /// Bytes of a log's directory below `topics`: Kafka's longest topic name, a topic id, a partition number.
 pub const LOG_DIR_BYTES_MAX: usize = 512;
