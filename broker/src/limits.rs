@@ -62,3 +62,45 @@ pub const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// At shutdown, time given to requests in flight before their connections are closed.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// Kafka's limit: a file name of 255 bytes less `-` and a partition number.
+pub const TOPIC_NAME_BYTES_MAX: usize = 249;
+
+/// Topics of the whole cluster. 100,000 of them take about 60 MB on each shard's view together.
+pub const TOPICS_MAX: usize = 100_000;
+
+/// Partitions of one topic.
+pub const TOPIC_PARTITIONS_MAX: usize = 10_000;
+
+/// Partitions of the whole cluster.
+pub const PARTITIONS_MAX: u64 = 200_000;
+
+/// Partitions one command may create, as in Kafka: a larger request would hold up all others.
+pub const COMMAND_PARTITIONS_MAX: usize = 10_000;
+
+/// Replicas of one partition.
+pub const REPLICAS_MAX: usize = 32;
+
+/// Bytes of one setting's value. Kafka has no limit of its own; its older string encoding has
+/// 32,767.
+pub const CONFIG_VALUE_BYTES_MAX: usize = 16 << 10;
+
+/// Settings one command may change.
+pub const COMMAND_CONFIGS_MAX: usize = 10_000;
+
+/// Producer ids taken from the log at once. A restart skips the rest of each shard's block.
+pub const PRODUCER_ID_BLOCK: i64 = 1_000;
+
+/// Commands waiting for the controller. A shard that finds it full waits.
+pub const COMMANDS_QUEUED_MAX: usize = 1_024;
+
+/// Commands decided together and made durable by one append.
+pub const COMMANDS_PER_APPEND_MAX: usize = 256;
+
+/// Records appended since the last snapshot before the next one is due (and at least as many as
+/// the snapshot would have, so that its cost stays a fraction of the appends').
+pub const RECORDS_PER_SNAPSHOT_MIN: usize = 4_096;
+
+const _: () = assert!(TOPIC_PARTITIONS_MAX <= COMMAND_PARTITIONS_MAX);
+const _: () = assert!(CONFIG_VALUE_BYTES_MAX < u16::MAX as usize);
+const _: () = assert!(REPLICAS_MAX < u8::MAX as usize);

@@ -165,6 +165,10 @@ impl BrokerConfig {
         self.settings.get(property.name)
     }
 
+    pub(super) fn insert_setting(&mut self, name: &'static str, setting: Setting) {
+        self.settings.insert(name, setting);
+    }
+
     /// Every broker property with its value and source, in the order of the registry.
     pub fn describe(&self) -> impl Iterator<Item = Described> + '_ {
         registry::broker_properties().map(|property| {

@@ -7,6 +7,7 @@
 //! This module is pure but for [`load`], which reads the file and asks for the host's name.
 
 mod broker;
+mod dynamic;
 mod environment;
 mod error;
 mod file;

@@ -29,6 +29,10 @@ pub enum Source {
         /// The flag with its value.
         text: String,
     },
+    /// Set while the broker runs, for all brokers; kept in the cluster's metadata.
+    Cluster,
+    /// Set while the broker runs, for this one; kept in the cluster's metadata.
+    Broker,
     /// A topic's own configuration, kept in the cluster's metadata.
     Topic,
 }
@@ -38,6 +42,8 @@ impl Source {
     pub fn code(&self) -> i8 {
         match self {
             Source::Topic => 1,
+            Source::Broker => 2,
+            Source::Cluster => 3,
             Source::File { .. } | Source::Environment { .. } | Source::Flag { .. } => 4,
             Source::Default => 5,
         }
@@ -53,6 +59,8 @@ impl fmt::Display for Source {
             }
             Source::Environment { variable } => write!(f, "environment variable {variable}"),
             Source::Flag { text } => write!(f, "flag {text}"),
+            Source::Cluster => f.write_str("dynamic configuration of all brokers"),
+            Source::Broker => f.write_str("dynamic configuration of this broker"),
             Source::Topic => f.write_str("topic configuration"),
         }
     }

@@ -66,7 +66,7 @@ pub static ACCEPTED: &[Property] = &[
     p("auto.leader.rebalance.enable", Kind::Bool, "true", "").no_effect(ALONE),
     p("leader.imbalance.check.interval.seconds", LONG, "300", "").no_effect(ALONE),
     p("leader.imbalance.per.broker.percentage", COUNT, "10", "").no_effect(ALONE),
-    p("unclean.leader.election.enable", Kind::Bool, "false", "").no_effect(ALONE),
+    p("unclean.leader.election.enable", Kind::Bool, "false", "").no_effect(ALONE).dynamic(),
     p("replica.lag.time.max.ms", LONG, "30000", "").no_effect(ALONE),
     p("replica.fetch.max.bytes", COUNT, "1048576", "").unit(Unit::Bytes).no_effect(ALONE),
     p("replica.fetch.min.bytes", COUNT, "1", "").unit(Unit::Bytes).no_effect(ALONE),
@@ -94,26 +94,31 @@ pub static ACCEPTED: &[Property] = &[
         .no_effect("The metadata log takes snapshots by itself."),
     p("metadata.max.idle.interval.ms", COUNT, "500", "").no_effect(ALONE),
     p("compression.type", Kind::Choice(CODECS), "producer", "The codec batches are stored in.")
-        .no_effect("Batches are stored as the producer compressed them."),
+        .no_effect("Batches are stored as the producer compressed them.")
+        .dynamic(),
     p("compression.gzip.level", Kind::Int(-1, 9), "-1", "").no_effect("Nothing is recompressed."),
     p("compression.lz4.level", Kind::Int(1, 17), "9", "").no_effect("Nothing is recompressed."),
     p("compression.zstd.level", Kind::Int(-131_072, 22), "3", "")
         .no_effect("Nothing is recompressed."),
     p("log.flush.interval.messages", Kind::Long(1, i64::MAX), "9223372036854775807", "")
-        .no_effect(JOURNAL),
-    p("log.flush.interval.ms", LONG, "9223372036854775807", "").no_effect(JOURNAL),
+        .no_effect(JOURNAL)
+        .dynamic(),
+    p("log.flush.interval.ms", LONG, "9223372036854775807", "").no_effect(JOURNAL).dynamic(),
     p("log.flush.scheduler.interval.ms", LONG, "9223372036854775807", "").no_effect(JOURNAL),
     p("log.flush.offset.checkpoint.interval.ms", COUNT, "60000", "").no_effect(JOURNAL),
     p("log.flush.start.offset.checkpoint.interval.ms", COUNT, "60000", "").no_effect(JOURNAL),
     p("log.index.size.max.bytes", COUNT, "10485760", "")
         .unit(Unit::Bytes)
-        .no_effect("Index files are written whole when a segment is sealed."),
+        .no_effect("Index files are written whole when a segment is sealed.")
+        .dynamic(),
     p("log.preallocate", Kind::Bool, "false", "")
-        .no_effect("Segment space is always reserved before a write is accepted."),
-    p("log.roll.jitter.ms", LONG, "0", "").no_effect("Sealing a segment is cheap here."),
+        .no_effect("Segment space is always reserved before a write is accepted.")
+        .dynamic(),
+    p("log.roll.jitter.ms", LONG, "0", "").no_effect("Sealing a segment is cheap here.").dynamic(),
     p("log.roll.jitter.hours", COUNT, "0", "").no_effect("Sealing a segment is cheap here."),
     p("log.segment.delete.delay.ms", LONG, "60000", "")
-        .no_effect("A file goes as soon as no reader holds it."),
+        .no_effect("A file goes as soon as no reader holds it.")
+        .dynamic(),
     p("log.dir.failure.timeout.ms", LONG, "30000", "")
         .no_effect("A failed write or sync ends the process at once."),
     p("log.cleaner.enable", Kind::Bool, "true", "").no_effect(NO_COMPACTION),
@@ -130,12 +135,14 @@ pub static ACCEPTED: &[Property] = &[
         "",
     )
     .no_effect(NO_COMPACTION),
-    p("log.cleaner.delete.retention.ms", LONG, "86400000", "").no_effect(NO_COMPACTION),
+    p("log.cleaner.delete.retention.ms", LONG, "86400000", "").no_effect(NO_COMPACTION).dynamic(),
     p("log.cleaner.min.cleanable.ratio", Kind::Double(0.0, 1.0), "0.5", "")
-        .no_effect(NO_COMPACTION),
-    p("log.cleaner.min.compaction.lag.ms", LONG, "0", "").no_effect(NO_COMPACTION),
+        .no_effect(NO_COMPACTION)
+        .dynamic(),
+    p("log.cleaner.min.compaction.lag.ms", LONG, "0", "").no_effect(NO_COMPACTION).dynamic(),
     p("log.cleaner.max.compaction.lag.ms", LONG, "9223372036854775807", "")
-        .no_effect(NO_COMPACTION),
+        .no_effect(NO_COMPACTION)
+        .dynamic(),
     p("offsets.topic.num.partitions", COUNT, "50", "").no_effect(NO_GROUPS),
     p("offsets.topic.replication.factor", COUNT, "3", "").no_effect(NO_GROUPS),
     p("offsets.topic.segment.bytes", COUNT, "104857600", "").no_effect(NO_GROUPS),

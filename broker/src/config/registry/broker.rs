@@ -74,7 +74,8 @@ pub static BROKER: &[Property] = &[
         Kind::Int(1, 32_767),
         "1",
         "How many replicas must be in sync for a write with acks=all.",
-    ),
+    )
+    .dynamic(),
     Property::new(
         "auto.create.topics.enable",
         Kind::Bool,
@@ -88,7 +89,8 @@ pub static BROKER: &[Property] = &[
         "1048588",
         "The largest record batch a topic accepts, after compression.",
     )
-    .unit(Unit::Bytes),
+    .unit(Unit::Bytes)
+    .dynamic(),
     Property::new(
         "socket.request.max.bytes",
         Kind::Int(1_024, INT_MAX),
@@ -143,7 +145,8 @@ pub static BROKER: &[Property] = &[
         "1073741824",
         "The size at which a segment is sealed and the next begins.",
     )
-    .unit(Unit::Bytes),
+    .unit(Unit::Bytes)
+    .dynamic(),
     Property::new(
         "log.roll.ms",
         Kind::Long(1, i64::MAX),
@@ -151,7 +154,8 @@ pub static BROKER: &[Property] = &[
         "The age at which a segment is sealed; goes before log.roll.hours.",
     )
     .unset()
-    .unit(Unit::Milliseconds),
+    .unit(Unit::Milliseconds)
+    .dynamic(),
     Property::new(
         "log.roll.hours",
         Kind::Int(1, INT_MAX),
@@ -166,7 +170,8 @@ pub static BROKER: &[Property] = &[
         "How long records are kept, -1 for ever; goes before log.retention.minutes.",
     )
     .unset()
-    .unit(Unit::Milliseconds),
+    .unit(Unit::Milliseconds)
+    .dynamic(),
     Property::new(
         "log.retention.minutes",
         Kind::Int(-1, INT_MAX),
@@ -188,7 +193,8 @@ pub static BROKER: &[Property] = &[
         "-1",
         "How many bytes of a partition are kept, -1 for all.",
     )
-    .unit(Unit::Bytes),
+    .unit(Unit::Bytes)
+    .dynamic(),
     Property::new(
         "log.retention.check.interval.ms",
         Kind::Long(1, i64::MAX),
@@ -203,32 +209,37 @@ pub static BROKER: &[Property] = &[
         "What happens to old records: `delete` removes segments by age and size, nothing keeps \
          them for ever. `compact` is accepted and keeps every record, as there is no compaction \
          yet.",
-    ),
+    )
+    .dynamic(),
     Property::new(
         "log.index.interval.bytes",
         Kind::Int(0, INT_MAX),
         "4096",
         "The bytes of records between two entries of the offset index.",
     )
-    .unit(Unit::Bytes),
+    .unit(Unit::Bytes)
+    .dynamic(),
     Property::new(
         "log.message.timestamp.type",
         Kind::Choice(&["CreateTime", "LogAppendTime"]),
         "CreateTime",
         "Whose clock a record's timestamp is: the producer's or the broker's.",
-    ),
+    )
+    .dynamic(),
     Property::new(
         "log.message.timestamp.before.max.ms",
         Kind::Long(0, i64::MAX),
         "9223372036854775807",
         "How far a producer's timestamp may lie in the past.",
     )
-    .unit(Unit::Milliseconds),
+    .unit(Unit::Milliseconds)
+    .dynamic(),
     Property::new(
         "log.message.timestamp.after.max.ms",
         Kind::Long(0, i64::MAX),
         "3600000",
         "How far a producer's timestamp may lie in the future.",
     )
-    .unit(Unit::Milliseconds),
+    .unit(Unit::Milliseconds)
+    .dynamic(),
 ];

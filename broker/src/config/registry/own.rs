@@ -64,7 +64,8 @@ pub static OWN: &[Property] = &[
         "When a write counts as done: `device` after the journal is flushed to the device, \
          `written` after the kernel has it, `memory` after it is in memory.",
     )
-    .own(),
+    .own()
+    .dynamic(),
     Property::new(
         "produce.validation",
         Kind::Choice(&["header", "deep"]),
@@ -72,7 +73,8 @@ pub static OWN: &[Property] = &[
         "How compressed batches are checked: `header` by their header and checksum, `deep` by \
          decompressing them and walking every record, as Kafka does.",
     )
-    .own(),
+    .own()
+    .dynamic(),
     Property::new(
         "journal.file.bytes",
         Kind::Long(4_194_304, 1_073_741_824),
