@@ -4,6 +4,7 @@
 //! image and records, `config`) <- `api` <- `shard` and `net` <- `server` <- `cli`.
 
 pub mod config;
+pub mod controller;
 pub mod fetch;
 pub mod limits;
 pub mod net;
