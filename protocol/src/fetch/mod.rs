@@ -7,6 +7,8 @@
 
 mod request;
 mod response;
+#[cfg(test)]
+mod tests;
 
 pub use request::{FetchPartition, FetchRequest, FetchTopic, ForgottenTopic, Isolation};
 pub use response::{

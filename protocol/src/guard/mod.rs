@@ -12,6 +12,8 @@ mod decode;
 mod requests;
 mod responses;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 pub use decode::{decode_request, decode_response_body};

@@ -6,6 +6,8 @@
 
 mod request;
 mod response;
+#[cfg(test)]
+mod tests;
 
 pub use request::{ProducePartition, ProduceRequest, ProduceTopic};
 pub use response::{PartitionResponse, ProduceResponse, RecordError, TopicResponse};
