@@ -72,6 +72,8 @@ pub struct BrokerConfig {
     /// The longest a commit waits for company.
     pub journal_gap_max: Duration,
     settings: BTreeMap<&'static str, Setting>,
+    /// What dynamic settings lie over, the strongest first.
+    covered: BTreeMap<&'static str, Vec<Setting>>,
 }
 
 /// One property as DescribeConfigs answers it.
@@ -146,6 +148,7 @@ impl BrokerConfig {
             journal_bytes_max: reader.size("journal.bytes.max") as u64,
             journal_gap_max: us("journal.gap.max.us"),
             settings,
+            covered: BTreeMap::new(),
         })
     }
 
@@ -165,8 +168,17 @@ impl BrokerConfig {
         self.settings.get(property.name)
     }
 
-    pub(super) fn insert_setting(&mut self, name: &'static str, setting: Setting) {
-        self.settings.insert(name, setting);
+    /// The setting of a broker property and those it goes before, the strongest first.
+    pub(super) fn layers(&self, name: &str) -> impl Iterator<Item = &Setting> {
+        let name = registry::find_broker(name).map_or(name, |property| property.name);
+        self.settings.get(name).into_iter().chain(self.covered.get(name).into_iter().flatten())
+    }
+
+    /// Puts a dynamic setting over what there is.
+    pub(super) fn cover(&mut self, name: &'static str, setting: Setting) {
+        if let Some(before) = self.settings.insert(name, setting) {
+            self.covered.entry(name).or_default().insert(0, before);
+        }
     }
 
     /// Every broker property with its value and source, in the order of the registry.
@@ -174,10 +186,14 @@ impl BrokerConfig {
         registry::broker_properties().map(|property| {
             let setting = &self.settings[property.name];
             let value = setting.value.as_ref().map(Value::to_string);
-            let mut synonyms = Vec::new();
-            if setting.source != Source::Default {
-                synonyms.push((property.name, value.clone(), setting.source.clone()));
-            }
+            let mut synonyms: Vec<_> = self
+                .layers(property.name)
+                .filter(|layer| layer.source != Source::Default)
+                .map(|layer| {
+                    let value = layer.value.as_ref().map(Value::to_string);
+                    (property.name, value, layer.source.clone())
+                })
+                .collect();
             if let Some(default) = property.default_value() {
                 synonyms.push((property.name, Some(default.to_string()), Source::Default));
             }

@@ -43,7 +43,7 @@ impl BrokerConfig {
             _ => {}
         }
         let setting = Setting { value: Some(value), source: source.clone() };
-        self.insert_setting(property.name, setting);
+        self.cover(property.name, setting);
     }
 }
 
@@ -74,6 +74,15 @@ mod tests {
         let source = |name: &str| config.setting(name).expect("declared").source.code();
         assert_eq!((source("log.retention.ms"), source("log.roll.ms")), (2, 3));
         assert_eq!(started.setting("log.roll.ms").expect("declared").value, None);
+
+        let retention = config.describe().find(|d| d.property.name == "log.retention.ms");
+        let synonyms: Vec<_> = retention
+            .expect("declared")
+            .synonyms
+            .into_iter()
+            .map(|(_, value, source)| (value.expect("a value"), source.code()))
+            .collect();
+        assert_eq!(synonyms, [("3".into(), 2), ("2".into(), 3), ("1".into(), 4)]);
     }
 
     #[test]

@@ -183,16 +183,18 @@ fn candidates(
     }
     let mut defaults = Vec::new();
     for synonym in property.synonyms {
-        let Some(setting) = broker.setting(synonym.name) else { continue };
-        let Some(value) = &setting.value else { continue };
-        let value = match value {
-            Value::Number(number) if *number > 0 => {
-                Value::Number(number.saturating_mul(synonym.factor))
-            }
-            value => value.clone(),
-        };
-        let place = if setting.source == Source::Default { &mut defaults } else { &mut found };
-        place.push((synonym.name, value, setting.source.clone()));
+        for setting in broker.layers(synonym.name) {
+            let Some(value) = &setting.value else { continue };
+            let value = match value {
+                Value::Number(number) if *number > 0 => {
+                    Value::Number(number.saturating_mul(synonym.factor))
+                }
+                value => value.clone(),
+            };
+            let is_default = setting.source == Source::Default;
+            let place = if is_default { &mut defaults } else { &mut found };
+            place.push((synonym.name, value, setting.source.clone()));
+        }
     }
     found.extend(defaults);
     if found.is_empty() {
