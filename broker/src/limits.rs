@@ -83,10 +83,13 @@ pub const REPLICAS_MAX: usize = 32;
 
 /// Bytes of one setting's value. Kafka has no limit of its own; its older string encoding has
 /// 32,767.
-pub const CONFIG_VALUE_BYTES_MAX: usize = 16 << 10;
+pub const CONFIG_VALUE_BYTES_MAX: usize = 4 << 10;
 
 /// Settings one command may change.
 pub const COMMAND_CONFIGS_MAX: usize = 10_000;
+
+/// Bytes of the metadata records one command may make: 10,000 partitions take 50 KB.
+pub const COMMAND_RECORD_BYTES_MAX: usize = 4 << 20;
 
 /// Producer ids taken from the log at once. A restart skips the rest of each shard's block.
 pub const PRODUCER_ID_BLOCK: i64 = 1_000;
@@ -97,10 +100,16 @@ pub const COMMANDS_QUEUED_MAX: usize = 1_024;
 /// Commands decided together and made durable by one append.
 pub const COMMANDS_PER_APPEND_MAX: usize = 256;
 
+/// Bytes of records after which no further command joins the same append.
+pub const APPEND_RECORD_BYTES: usize = 8 << 20;
+
 /// Records appended since the last snapshot before the next one is due (and at least as many as
 /// the snapshot would have, so that its cost stays a fraction of the appends').
 pub const RECORDS_PER_SNAPSHOT_MIN: usize = 4_096;
 
 const _: () = assert!(TOPIC_PARTITIONS_MAX <= COMMAND_PARTITIONS_MAX);
+const _: () = assert!(
+    APPEND_RECORD_BYTES + COMMAND_RECORD_BYTES_MAX < storage::limits::RECORD_APPEND_BYTES_MAX
+);
 const _: () = assert!(CONFIG_VALUE_BYTES_MAX < u16::MAX as usize);
 const _: () = assert!(REPLICAS_MAX < u8::MAX as usize);

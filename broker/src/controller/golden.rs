@@ -124,8 +124,9 @@ impl Trace {
             other => self.say(&format!("ok {other:?}")),
         }
         for record in &records {
-            self.image.replay(record).unwrap();
-            self.say(&format!("  + {}", shown(record)));
+            let record = Record::decode(record).unwrap();
+            self.image.replay(&record).unwrap();
+            self.say(&format!("  + {}", shown(&record)));
         }
         self.image.check_invariants();
         assert_eq!(self.image, draft, "the draft is what its records make");

@@ -68,15 +68,16 @@ impl Planner<'_> {
             }
             self.operate(scope, &present, &mut wanted, key, operation)?;
         }
+        let mut records = Vec::new();
         for key in present.keys().filter(|key| !wanted.contains_key(*key)) {
-            self.record(draft, Record::ConfigChanged { resource, key: key.clone(), value: None });
+            records.push(Record::ConfigChanged { resource, key: key.clone(), value: None });
         }
         for (key, value) in wanted {
             if present.get(&key) != Some(&value) {
-                self.record(draft, Record::ConfigChanged { resource, key, value: Some(value) });
+                records.push(Record::ConfigChanged { resource, key, value: Some(value) });
             }
         }
-        Ok(())
+        self.record_all(draft, &records)
     }
 
     fn resource(

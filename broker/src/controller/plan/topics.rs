@@ -54,8 +54,10 @@ impl Planner<'_> {
         }
         let configs = self.check_topic_configs(new.configs)?;
         let id = self.unused_id(draft);
-        *budget -= partitions.len();
-        self.record(draft, Record::TopicCreated { id, name: new.name, partitions, configs });
+        let count = partitions.len();
+        let record = Record::TopicCreated { id, name: new.name, partitions, configs };
+        self.record_all(draft, &[record])?;
+        *budget -= count;
         Ok(draft.topic_by_id(id).expect("it was created just now").clone())
     }
 
@@ -204,7 +206,7 @@ impl Planner<'_> {
             if !self.rules.delete_topic_enable {
                 return Err(Refusal::DeletionDisabled);
             }
-            self.record(draft, Record::TopicDeleted { id: topic.id });
+            self.record_all(draft, &[Record::TopicDeleted { id: topic.id }])?;
             Ok(topic)
         };
         topics.into_iter().map(plan).collect()
@@ -264,9 +266,9 @@ impl Planner<'_> {
             }
             Some(assignments) => self.check_replicas(assignments.iter())?,
         };
-        *budget -= added;
         let first = u32::try_from(present).expect("bounded by TOPIC_PARTITIONS_MAX");
-        self.record(draft, Record::PartitionsAdded { id, first, partitions });
+        self.record_all(draft, &[Record::PartitionsAdded { id, first, partitions }])?;
+        *budget -= added;
         Ok(draft.topic_by_id(id).expect("it grew just now").clone())
     }
 }
