@@ -1,7 +1,7 @@
 //! The handshake: which APIs and versions are served (KIP-35, KIP-511, KIP-584).
 //!
-//! Answered before authentication, in any version: one we do not know gets an answer in the encoding of version 0 with
-//! error 35 and our own range, and the client asks again. The response header is always of version 0.
+//! Answered before authentication, in any version: one we do not know gets an answer in the encoding of version 0
+//! with error 35 and our own range, and the client asks again. The response header is always of version 0.
 
 use crate::error_code::ErrorCode;
 use crate::header::{begin_response, finish_frame};
@@ -60,7 +60,8 @@ pub fn response(version: i16, correlation_id: i32, features: &Features) -> Vec<u
     out
 }
 
-/// Encodes the answer to a request of a version we do not serve, as a whole frame in the encoding of version 0 (KIP-511).
+/// Encodes the answer to a request of a version we do not serve, as a whole frame in the encoding of version 0
+/// (KIP-511).
 #[must_use]
 pub fn unsupported_version(correlation_id: i32) -> Vec<u8> {
     let api = ApiKey::ApiVersions.api();

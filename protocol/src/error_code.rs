@@ -4,7 +4,8 @@ use std::fmt;
 
 macro_rules! error_codes {
     ($($(#[$attribute:meta])? $variant:ident = $code:literal $name:ident $retriable:ident $text:literal;)*) => {
-        /// An error as it travels in a response. Codes unknown to this build decode as [`ErrorCode::UnknownServerError`].
+        /// An error as it travels in a response. Codes unknown to this build decode as
+        /// [`ErrorCode::UnknownServerError`].
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
         #[repr(i16)]
         pub enum ErrorCode {

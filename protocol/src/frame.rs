@@ -2,8 +2,8 @@
 //!
 //! Sans-I/O: the connection feeds what it received, in whatever pieces. Small frames are gathered here, into memory
 //! bounded by [`SMALL_FRAME_BYTES_MAX`]. A large frame is announced as soon as its length is known, together with the
-//! bytes of it already received, so that the connection can reserve memory first and receive the rest straight into an
-//! aligned block.
+//! bytes of it already received, so that the connection can reserve memory first and receive the rest straight into
+//! an aligned block.
 
 use std::fmt;
 
@@ -18,8 +18,9 @@ use crate::limits::{
 pub enum Frame<'a> {
     /// A whole frame of at most [`SMALL_FRAME_BYTES_MAX`] bytes, without its length prefix.
     Small(Bytes),
-    /// A large frame begins. The reader expects its next length prefix right after it: the caller copies `head` to the
-    /// front of its own buffer and receives the `length - head.len()` missing bytes itself, not through the reader.
+    /// A large frame begins. The reader expects its next length prefix right after it: the caller copies `head` to
+    /// the front of its own buffer and receives the `length - head.len()` missing bytes itself, not through the
+    /// reader.
     Large {
         /// Length of the frame, without its prefix.
         length: usize,
@@ -70,8 +71,8 @@ impl std::error::Error for FrameError {}
 
 /// Cuts one connection's byte stream into frames.
 ///
-/// Invariants: `prefix_have < 4` while a length is being gathered; `body` never grows past `body_length`, which is never
-/// above [`SMALL_FRAME_BYTES_MAX`]. After an error the reader stays in error: the stream has no next frame.
+/// Invariants: `prefix_have < 4` while a length is being gathered; `body` never grows past `body_length`, which is
+/// never above [`SMALL_FRAME_BYTES_MAX`]. After an error the reader stays in error: the stream has no next frame.
 #[derive(Debug)]
 pub struct FrameReader {
     bytes_min: usize,
@@ -86,8 +87,8 @@ pub struct FrameReader {
 
 impl FrameReader {
     /// A reader of requests, for the accepting side. `bytes_max` is [`FRAME_BYTES_MAX`] unless configured, and
-    /// [`FRAME_BYTES_MAX_BEFORE_AUTHENTICATION`](crate::limits::FRAME_BYTES_MAX_BEFORE_AUTHENTICATION) before the peer
-    /// has authenticated.
+    /// [`FRAME_BYTES_MAX_BEFORE_AUTHENTICATION`](crate::limits::FRAME_BYTES_MAX_BEFORE_AUTHENTICATION) before the
+    /// peer has authenticated.
     #[must_use]
     pub fn requests(bytes_max: usize) -> Self {
         Self::new(REQUEST_FRAME_BYTES_MIN, bytes_max)
@@ -122,7 +123,8 @@ impl FrameReader {
         self.prefix_have == 0 && self.body_length.is_none()
     }
 
-    /// Takes bytes off the front of `input` until a frame is found or `input` is empty. Call again until it gives `None`.
+    /// Takes bytes off the front of `input` until a frame is found or `input` is empty. Call again until it gives
+    /// `None`.
     ///
     /// # Errors
     /// [`FrameError`]; the connection must close, every later call gives the same error.

@@ -74,7 +74,8 @@ impl<'a> RequestHeader<'a> {
     /// Reads the header of a frame (without its length prefix).
     ///
     /// # Errors
-    /// [`HeaderError`]; the version is judged before the rest of the header, which a newer version may lay out otherwise.
+    /// [`HeaderError`]; the version is judged before the rest of the header, which a newer version may lay out
+    /// otherwise.
     pub fn parse(frame: &'a [u8]) -> Result<Self, HeaderError> {
         let mut reader = Reader::new(frame, false);
         let key = reader.i16("api key")?;
@@ -105,7 +106,8 @@ impl<'a> RequestHeader<'a> {
     }
 }
 
-/// Begins a response frame: four bytes for the length, then the response header. [`finish_frame`] fills the length in.
+/// Begins a response frame: four bytes for the length, then the response header. [`finish_frame`] fills the length
+/// in.
 #[must_use]
 pub fn begin_response(api: &Api, version: i16, correlation_id: i32) -> Vec<u8> {
     let mut out = Vec::with_capacity(64);

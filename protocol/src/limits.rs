@@ -4,7 +4,8 @@
 /// `socket.request.max.bytes`.
 pub const FRAME_BYTES_MAX: usize = 100 * 1024 * 1024;
 
-/// Largest frame accepted before a connection has authenticated: room for the largest SASL token, little for an attacker.
+/// Largest frame accepted before a connection has authenticated: room for the largest SASL token, little for an
+/// attacker.
 pub const FRAME_BYTES_MAX_BEFORE_AUTHENTICATION: usize = 512 * 1024;
 
 /// Smallest request frame: API key, version and correlation id (a header of version 0).
@@ -13,7 +14,8 @@ pub const REQUEST_FRAME_BYTES_MIN: usize = 8;
 /// Smallest response frame: the correlation id.
 pub const RESPONSE_FRAME_BYTES_MIN: usize = 4;
 
-/// Frames longer than this are announced as large, so that the connection receives them straight into an aligned block.
+/// Frames longer than this are announced as large, so that the connection receives them straight into an aligned
+/// block.
 pub const SMALL_FRAME_BYTES_MAX: usize = 16 * 1024;
 
 /// Longest string, as in Kafka's generated readers: more than an `i16` cannot be said in the older encodings.

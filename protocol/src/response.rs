@@ -7,8 +7,8 @@ use kafka_protocol::protocol::Encodable;
 use crate::header::{begin_response, finish_frame};
 use crate::versions::ApiKey;
 
-/// A message that cannot be said in the version asked for: a field is set that the version does not have. A bug of the
-/// handler, answered by closing the connection.
+/// A message that cannot be said in the version asked for: a field is set that the version does not have. A bug of
+/// the handler, answered by closing the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodeError {
     /// The API.

@@ -131,8 +131,8 @@ impl Api {
         if self.flexible(version) { 2 } else { 1 }
     }
 
-    /// Version of the response header: 1 when flexible, else 0. `ApiVersions` is always 0, so that a client that spoke a
-    /// version we do not know can read the answer.
+    /// Version of the response header: 1 when flexible, else 0. `ApiVersions` is always 0, so that a client that
+    /// spoke a version we do not know can read the answer.
     #[must_use]
     pub const fn response_header_version(&self, version: i16) -> i16 {
         match self.key {

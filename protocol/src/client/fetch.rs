@@ -52,8 +52,8 @@ impl FetchCall<'_> {
     /// Encodes a whole request frame.
     ///
     /// # Panics
-    /// If the version is not one of ours, or a topic is named where the version wants ids (or the other way round): both
-    /// are fixed when the versions are negotiated.
+    /// If the version is not one of ours, or a topic is named where the version wants ids (or the other way round):
+    /// both are fixed when the versions are negotiated.
     #[must_use]
     pub fn encode(&self, version: i16, correlation_id: i32, client_id: Option<&str>) -> Vec<u8> {
         let api = ApiKey::Fetch.api();

@@ -1,9 +1,10 @@
-//! Fetch (key 1), versions 4 to 18, by hand: the request is borrowed, the response leaves a hole for each record set so
-//! that stored batches travel from where they lie.
+//! Fetch (key 1), versions 4 to 18, by hand: the request is borrowed, the response leaves a hole for each record set
+//! so that stored batches travel from where they lie.
 //!
-//! Version 4 brought isolation levels, 5 the log start offset, 7 sessions (KIP-227), 9 leader epochs (KIP-320), 10 zstd,
-//! 11 racks (KIP-392), 12 the flexible encoding and diverging epochs (KIP-595), 13 topic ids (KIP-516), 15 the replica's
-//! state in a tag (KIP-903), 16 node endpoints (KIP-951), 17 and 18 tags only replicas send (KIP-853, KIP-1166).
+//! Version 4 brought isolation levels, 5 the log start offset, 7 sessions (KIP-227), 9 leader epochs (KIP-320), 10
+//! zstd, 11 racks (KIP-392), 12 the flexible encoding and diverging epochs (KIP-595), 13 topic ids (KIP-516), 15 the
+//! replica's state in a tag (KIP-903), 16 node endpoints (KIP-951), 17 and 18 tags only replicas send (KIP-853,
+//! KIP-1166).
 
 mod request;
 mod response;

@@ -17,8 +17,8 @@ pub enum Isolation {
 }
 
 impl Isolation {
-    /// From the wire: 1 is read-committed, anything else is not, so that a byte we do not know never hides data that the
-    /// client did not ask to be filtered.
+    /// From the wire: 1 is read-committed, anything else is not, so that a byte we do not know never hides data that
+    /// the client did not ask to be filtered.
     #[must_use]
     pub fn from_wire(level: i8) -> Self {
         if level == 1 { Self::ReadCommitted } else { Self::ReadUncommitted }

@@ -158,8 +158,8 @@ impl EncodedFetch {
         holes.chain((last < self.bytes.len()).then_some(Piece::Bytes(last..self.bytes.len())))
     }
 
-    /// The pieces to send, in order, each owning its bytes. Copies the frame's bytes (not the records) unless there are no
-    /// records at all; [`EncodedFetch::pieces`] copies nothing.
+    /// The pieces to send, in order, each owning its bytes. Copies the frame's bytes (not the records) unless there
+    /// are no records at all; [`EncodedFetch::pieces`] copies nothing.
     #[must_use]
     pub fn into_parts(self) -> Vec<Part> {
         if self.holes.is_empty() {

@@ -1,9 +1,10 @@
 //! Walks a message before the `kafka-protocol` crate may decode it.
 //!
-//! That crate reserves memory for as many elements as an array claims to have, and reads on until the bytes run out: a
-//! frame of twenty bytes can ask for gigabytes (the lesson of CVE-2026-111108 and CVE-2026-111115). So each message it
-//! decodes for us has a small schema here, and the walk refuses a count that the remaining bytes cannot hold, before
-//! anything is allocated. What passes decodes without surprises and costs at most [`Walked::decoded_bytes_max`].
+//! That crate reserves memory for as many elements as an array claims to have, and reads on until the bytes run out:
+//! a frame of twenty bytes can ask for gigabytes (the lesson of CVE-2026-111108 and CVE-2026-111115). So each message
+//! it decodes for us has a small schema here, and the walk refuses a count that the remaining bytes cannot hold,
+//! before anything is allocated. What passes decodes without surprises and costs at most
+//! [`Walked::decoded_bytes_max`].
 //!
 //! Requests are guarded for the broker, responses for the client: a command line tool should not die of a bad server.
 //! Produce and Fetch are not here, they are decoded by hand.

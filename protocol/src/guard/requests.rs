@@ -1,5 +1,5 @@
-//! The layouts of all requests but Produce and Fetch. From Kafka's message definitions; a test holds each version of each
-//! against what the `kafka-protocol` crate writes.
+//! The layouts of all requests but Produce and Fetch. From Kafka's message definitions; a test holds each version of
+//! each against what the `kafka-protocol` crate writes.
 
 use super::schema::{Fields, int8, int16, int32, int32s, int64, structs, text, texts, uuid};
 use crate::versions::ApiKey;

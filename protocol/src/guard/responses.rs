@@ -1,5 +1,5 @@
-//! The layouts of all responses but those of Produce and Fetch, for the client side. From Kafka's message definitions; a
-//! test holds each version of each against what the `kafka-protocol` crate writes.
+//! The layouts of all responses but those of Produce and Fetch, for the client side. From Kafka's message
+//! definitions; a test holds each version of each against what the `kafka-protocol` crate writes.
 
 use super::schema::{Field, Fields, int8, int16, int32, int32s, int64, structs, text, uuid};
 use crate::versions::ApiKey;

@@ -1,5 +1,5 @@
-//! Goal: Produce by hand is the Produce of the `kafka-protocol` crate, in every version and from both ends, and total.
-//! Method: random messages are encoded by one and decoded by the other; then broken.
+//! Goal: Produce by hand is the Produce of the `kafka-protocol` crate, in every version and from both ends, and
+//! total. Method: random messages are encoded by one and decoded by the other; then broken.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -18,12 +18,16 @@ use crate::wire::{LeaderIdAndEpoch, NodeEndpoint, TopicRef};
 
 const VERSIONS: std::ops::RangeInclusive<i16> = 3..=13;
 
+/// Number and records.
+type AskPartition = (i32, Option<Vec<u8>>);
+
 #[derive(Debug, Clone)]
 struct Ask {
     transactional_id: Option<String>,
     acks: i16,
     timeout_ms: i32,
-    topics: Vec<(String, [u8; 16], Vec<(i32, Option<Vec<u8>>)>)>,
+    /// Name, id, partitions.
+    topics: Vec<(String, [u8; 16], Vec<AskPartition>)>,
     tags: bool,
 }
 

@@ -65,8 +65,8 @@ pub enum Why {
         /// The version asked for.
         version: i16,
     },
-    /// Accepted by the guard, refused by the decoder behind it: the two disagree. The connection closes as for any other
-    /// malformed request.
+    /// Accepted by the guard, refused by the decoder behind it: the two disagree. The connection closes as for any
+    /// other malformed request.
     Refused,
 }
 

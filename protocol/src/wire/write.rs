@@ -67,8 +67,8 @@ pub trait Writer {
             self.uvarint(0);
         }
     }
-    /// Writes a topic's name, or its 16 id bytes, as the version asks for. The two never mix: a message of a version with
-    /// ids is built from ids.
+    /// Writes a topic's name, or its 16 id bytes, as the version asks for. The two never mix: a message of a version
+    /// with ids is built from ids.
     fn topic(&mut self, topic: TopicRef<'_>, flexible: bool) {
         match topic {
             TopicRef::Name(name) => self.string(name, flexible),
