@@ -10,9 +10,6 @@ pub const BATCH_BYTES_MAX: usize = 100 << 20;
 /// the bound is on the result and not on the ratio.
 pub const BATCH_UNPACKED_BYTES_MAX: usize = 128 << 20;
 
-/// Headers of one record. Kafka has no limit of its own; the bytes of the record bound it in any case.
-pub const RECORD_HEADERS_MAX: usize = 1 << 20;
-
 /// Producer ids remembered per log. At 160 bytes each this is 2.6 MB for the worst log; the one that was silent longest
 /// is forgotten first, and a forgotten producer may start again at any sequence (KIP-360).
 pub const PRODUCERS_PER_LOG_MAX: usize = 16_384;

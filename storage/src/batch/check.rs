@@ -65,7 +65,7 @@ pub struct Checked<'a> {
     pub batch: BatchView<'a>,
     /// How its records are packed.
     pub codec: Codec,
-    /// What [`crate::batch::patch`] has to write besides offset and epoch.
+    /// What [`crate::batch::patch()`] has to write besides offset and epoch.
     pub stamp: Stamp,
     /// The largest timestamp it will have in the log.
     pub max_timestamp: i64,

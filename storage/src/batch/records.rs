@@ -82,7 +82,7 @@ pub(crate) struct RawRecord<'a> {
 }
 
 /// Reads one record, all fields of it, and leaves the reader behind it.
-#[inline]
+#[inline(always)]
 pub(crate) fn read_record<'a>(reader: &mut Reader<'a>) -> Result<RawRecord<'a>, RecordFault> {
     let len = reader.varint()?;
     let len = usize::try_from(len).map_err(|_| RecordFault::Length(len))?;
@@ -101,7 +101,7 @@ pub(crate) fn read_record<'a>(reader: &mut Reader<'a>) -> Result<RawRecord<'a>, 
     }
 }
 
-#[inline]
+#[inline(always)]
 fn read_bytes<'a>(body: &mut Reader<'a>) -> Result<Option<&'a [u8]>, RecordFault> {
     match body.varint()? {
         -1 => Ok(None),

@@ -28,14 +28,14 @@ impl<'a> Reader<'a> {
         self.rest
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn byte(&mut self) -> Result<u8, FieldFault> {
         let (&byte, rest) = self.rest.split_first().ok_or(FieldFault::Cut)?;
         self.rest = rest;
         Ok(byte)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, bytes: usize) -> Result<&'a [u8], FieldFault> {
         let (taken, rest) = self.rest.split_at_checked(bytes).ok_or(FieldFault::Cut)?;
         self.rest = rest;
