@@ -1,0 +1,119 @@
+//! The command tree, the options all commands share, and the way from arguments to an exit code.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::client::Cluster;
+use super::failure::Failure;
+use super::output::{Format, Output};
+use super::{consume, generate, logs, produce, topic};
+
+const EXAMPLES: &str = "\
+EXAMPLES:
+  heddle                                      start a broker on 127.0.0.1:9092, data in ./data
+  heddle topic create events -p 4             create a topic
+  heddle produce events < lines.txt           send every line
+  heddle consume events -o start -e           print every record, then stop
+
+EXIT CODES:
+  0 done · 1 failed · 2 usage or configuration · 5 the host forbids what is needed · 124 timed out ·
+  130 interrupted";
+
+/// An event streaming broker for Linux that speaks the Kafka protocol.
+#[derive(Debug, Parser)]
+#[command(name = "heddle", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    /// Without a command: serve.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Options of every command.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// How results and errors are printed
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+    /// How log lines on standard error are printed
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub log_format: logs::LogFormat,
+    /// Say nothing but results and errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Show no progress
+    #[arg(long, global = true)]
+    pub no_progress: bool,
+}
+
+/// Options of every command that talks to a broker.
+#[derive(Debug, Clone, Args)]
+pub struct Bootstrap {
+    /// The brokers to ask first, as HOST:PORT separated by commas
+    #[arg(
+        long,
+        short,
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:9092",
+        env = "HEDDLE_BOOTSTRAP_SERVER"
+    )]
+    pub bootstrap_server: String,
+    /// Seconds to wait for each answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub timeout: u64,
+}
+
+impl Bootstrap {
+    /// The cluster behind these options; nothing is connected yet.
+    ///
+    /// # Errors
+    /// An address is malformed.
+    pub fn cluster(&self) -> Result<Cluster, Failure> {
+        Cluster::new(&self.bootstrap_server, Duration::from_secs(self.timeout))
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Create, list, describe, alter and delete topics
+    Topic(topic::TopicArgs),
+    /// Send lines as records
+    Produce(produce::ProduceArgs),
+    /// Print records
+    Consume(consume::ConsumeArgs),
+    /// Write reference pages and other texts
+    Generate(generate::GenerateArgs),
+}
+
+/// Runs the command line and returns the process's exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(&cli.common);
+    match run(&cli, &output) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            output.failure(&failure);
+            ExitCode::from(failure.exit)
+        }
+    }
+}
+
+fn run(cli: &Cli, output: &Output) -> Result<u8, Failure> {
+    match &cli.command {
+        None => Ok(0),
+        Some(command) => {
+            logs::open_for_client(cli.common.log_format);
+            match command {
+                Command::Topic(args) => topic::run(args, output),
+                Command::Produce(args) => produce::run(args, output),
+                Command::Consume(args) => consume::run(args, output),
+                Command::Generate(args) => generate::run(args),
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What a person sees when a command fails: what happened, why, what to do, and a stable code.
+
+use std::fmt;
+
+use crate::cli::client::ClientError;
+use crate::config::ConfigError;
+
+/// Exit code: the command failed.
+pub const EXIT_FAILED: u8 = 1;
+/// Exit code: the command line or the configuration is wrong.
+pub const EXIT_USAGE: u8 = 2;
+/// Exit code: the host forbids something that the broker cannot do without.
+pub const EXIT_HOST: u8 = 5;
+/// Exit code: the time allowed ran out.
+pub const EXIT_TIMED_OUT: u8 = 124;
+/// Exit code: interrupted from the keyboard.
+pub const EXIT_INTERRUPTED: u8 = 130;
+
+/// A command's failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The stable code, `HDL-…-nnn`.
+    pub code: &'static str,
+    /// What happened.
+    pub what: String,
+    /// Why it happened, as far as is known.
+    pub why: Option<String>,
+    /// What to do.
+    pub fix: Option<String>,
+    /// The process's exit code.
+    pub exit: u8,
+    /// Configuration errors that carry their own codes; when there are any, they are what is shown.
+    pub errors: Vec<ConfigError>,
+}
+
+impl Failure {
+    /// A failure with exit code 1.
+    pub fn new(code: &'static str, what: impl Into<String>) -> Self {
+        Failure {
+            code,
+            what: what.into(),
+            why: None,
+            fix: None,
+            exit: EXIT_FAILED,
+            errors: Vec::new(),
+        }
+    }
+
+    /// A mistake on the command line.
+    pub fn usage(what: impl Into<String>) -> Self {
+        Failure { exit: EXIT_USAGE, ..Failure::new("HDL-CLI-001", what) }
+    }
+
+    /// With the reason.
+    pub fn why(mut self, why: impl Into<String>) -> Self {
+        self.why = Some(why.into());
+        self
+    }
+
+    /// With advice.
+    pub fn fix(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
+        self
+    }
+
+    /// With another exit code than 1.
+    pub fn exit(mut self, exit: u8) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    /// The failure as one JSON object on one line.
+    pub fn to_json(&self) -> serde_json::Value {
+        let one = |code: &str, what: &str, why: Option<&str>, fix: Option<&str>| serde_json::json!({ "code": code, "what": what, "why": why, "fix": fix });
+        let errors: Vec<_> = match self.errors.is_empty() {
+            true => vec![one(self.code, &self.what, self.why.as_deref(), self.fix.as_deref())],
+            false => self
+                .errors
+                .iter()
+                .map(|e| {
+                    one(
+                        e.code,
+                        &e.what,
+                        Some(&format!("{} ({})", e.why, e.source)),
+                        e.fix.as_deref(),
+                    )
+                })
+                .collect(),
+        };
+        serde_json::json!({ "errors": errors, "exit": self.exit })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.errors.iter().enumerate() {
+            write!(f, "{}{error}", if index == 0 { "" } else { "\n" })?;
+        }
+        if !self.errors.is_empty() {
+            return Ok(());
+        }
+        write!(f, "error[{}]: {}", self.code, self.what)?;
+        for (label, text) in [("why", &self.why), ("fix", &self.fix)] {
+            if let Some(text) = text {
+                write!(f, "\n  {label}:  {text}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<Vec<ConfigError>> for Failure {
+    fn from(errors: Vec<ConfigError>) -> Self {
+        let what = format!("{} error(s) in the configuration", errors.len());
+        Failure { errors, ..Failure::new("HDL-CFG-000", what).exit(EXIT_USAGE) }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let what = error.to_string();
+        match error {
+            ClientError::Connect { source, .. } => {
+                let failure = Failure::new("HDL-NET-001", what).why(source.to_string());
+                match source.kind() {
+                    std::io::ErrorKind::ConnectionRefused => failure.fix(
+                        "start a broker with `heddle serve`, or name another with -b HOST:PORT",
+                    ),
+                    _ => failure.fix("check the address given with -b HOST:PORT"),
+                }
+            }
+            ClientError::Lost { source, .. } => {
+                Failure::new("HDL-NET-002", what).why(source.to_string())
+            }
+            ClientError::TimedOut { .. } => Failure::new("HDL-NET-003", what)
+                .fix("see whether the broker is overloaded, or allow more time with --timeout")
+                .exit(EXIT_TIMED_OUT),
+            ClientError::Protocol { why, .. } => Failure::new("HDL-NET-004", what)
+                .why(why)
+                .fix("make sure that -b names a Kafka listener without TLS"),
+            ClientError::Version { why, .. } => Failure::new("HDL-NET-005", what).why(why),
+            ClientError::Refused { message, .. } => Failure::new("HDL-API-001", what).why(message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_why_and_fix() {
+        let failure = Failure::new("HDL-X-001", "it broke").why("it fell").fix("glue it");
+        assert_eq!(
+            failure.to_string(),
+            "error[HDL-X-001]: it broke\n  why:  it fell\n  fix:  glue it"
+        );
+        assert_eq!(
+            failure.to_json().to_string(),
+            r#"{"errors":[{"code":"HDL-X-001","fix":"glue it","what":"it broke","why":"it fell"}],"exit":1}"#
+        );
+    }
+}
