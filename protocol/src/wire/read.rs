@@ -21,6 +21,7 @@ macro_rules! fixed {
         ///
         /// # Errors
         /// [`Why::Truncated`].
+        #[inline]
         pub fn $name(&mut self, field: &'static str) -> Result<$type, Malformed> {
             Ok(<$type>::from_be_bytes(self.array(field)?))
         }
@@ -56,6 +57,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`Why::Truncated`].
+    #[inline]
     pub fn take(&mut self, length: usize, field: &'static str) -> Result<Range<usize>, Malformed> {
         let have = self.remaining();
         if length > have {
@@ -66,6 +68,7 @@ impl<'a> Reader<'a> {
         Ok(from..self.at)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], Malformed> {
         match self.bytes[self.at..].first_chunk::<N>() {
             Some(bytes) => {
@@ -98,7 +101,19 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`Why::Truncated`], [`Why::Varint`].
+    #[inline]
     pub fn uvarint(&mut self, field: &'static str) -> Result<u32, Malformed> {
+        // Nearly all of them are counts of tags and short lengths.
+        if let Some(&byte) = self.bytes.get(self.at)
+            && byte < 0x80
+        {
+            self.at += 1;
+            return Ok(u32::from(byte));
+        }
+        self.long_uvarint(field)
+    }
+
+    fn long_uvarint(&mut self, field: &'static str) -> Result<u32, Malformed> {
         let mut value = 0u32;
         for shift in [0, 7, 14, 21, 28] {
             let byte = self.u8(field)?;
@@ -216,6 +231,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// [`Why::Truncated`], [`Why::Varint`], [`Why::TooManyTags`].
+    #[inline]
     pub fn tags(&mut self) -> Result<Tags, Malformed> {
         if !self.flexible {
             return Ok(Tags { left: 0 });
@@ -232,6 +248,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Reader::tags`].
+    #[inline]
     pub fn skip_tags(&mut self) -> Result<usize, Malformed> {
         let mut tags = self.tags()?;
         let count = tags.left;
