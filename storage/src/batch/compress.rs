@@ -242,5 +242,37 @@ mod tests {
                 let _ = unpack(codec, &twice, 20_000);
             }
         }
+
+        /// Frames of every shape, damaged behind their header (which has a checksum of its own that random damage
+        /// does not get past).
+        #[test]
+        fn damaged_lz4_frames_of_any_shape_never_panic(
+            linked in any::<bool>(),
+            size in 0usize..4,
+            checksums in any::<bool>(),
+            flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        ) {
+            let sizes = [BlockSize::Max64KB, BlockSize::Max256KB, BlockSize::Max1MB, BlockSize::Max4MB];
+            let mode = if linked { BlockMode::Linked } else { BlockMode::Independent };
+            let frame = FrameInfo::new()
+                .block_mode(mode)
+                .block_size(sizes[size])
+                .block_checksums(checksums)
+                .content_checksum(checksums);
+            let records = text(70_000);
+            let mut encoder = FrameEncoder::with_frame_info(frame, Vec::new());
+            encoder.write_all(&records).unwrap();
+            let mut packed = encoder.finish().unwrap();
+            if flips.is_empty() {
+                prop_assert_eq!(unpack(Codec::Lz4, &packed, 1 << 20).unwrap(), records);
+            }
+            for (at, value) in &flips {
+                let at = 7 + at.index(packed.len() - 7);
+                packed[at] = *value;
+            }
+            if let Ok(out) = unpack(Codec::Lz4, &packed, 1 << 20) {
+                prop_assert!(out.len() <= 1 << 20);
+            }
+        }
     }
 }
