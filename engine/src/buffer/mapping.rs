@@ -1,0 +1,70 @@
+//! Anonymous memory mappings.
+
+use std::io;
+use std::ptr::{self, NonNull};
+
+const HUGE_PAGE: usize = 2 << 20;
+
+/// Zeroed memory of its own pages, given back to the kernel when dropped.
+pub(crate) struct Mapping {
+    base: NonNull<u8>,
+    len: usize,
+    /// What was mapped, with the slack that alignment took.
+    mapped: (NonNull<u8>, usize),
+}
+
+// SAFETY: a mapping is plain memory; it belongs to whoever holds the value, on any thread.
+unsafe impl Send for Mapping {}
+// SAFETY: a shared Mapping only tells its address and length.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps `len` bytes (rounded up to 4 KiB), page aligned.
+    pub fn new(len: usize) -> io::Result<Mapping> {
+        let len = len.next_multiple_of(super::ALIGN);
+        let base = map(len)?;
+        Ok(Mapping { base, len, mapped: (base, len) })
+    }
+
+    /// Maps `len` bytes aligned to 2 MiB and asks for huge pages there; without them it works as well.
+    pub fn huge(len: usize) -> io::Result<Mapping> {
+        let len = len.next_multiple_of(super::ALIGN);
+        let whole = len + HUGE_PAGE;
+        let mapped = map(whole)?;
+        let skip = mapped.as_ptr().addr().next_multiple_of(HUGE_PAGE) - mapped.as_ptr().addr();
+        // SAFETY: skip < 2 MiB and the mapping is at least that much longer than `len`, so the result
+        // lies inside it and is not null.
+        let base = unsafe { mapped.add(skip) };
+        // SAFETY: the range lies inside the mapping made above; the advice changes no contents.
+        unsafe { libc::madvise(base.as_ptr().cast(), len, libc::MADV_HUGEPAGE) };
+        Ok(Mapping { base, len, mapped: (mapped, whole) })
+    }
+
+    pub fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+}
+
+fn map(len: usize) -> io::Result<NonNull<u8>> {
+    assert!(len > 0, "an empty mapping has no address");
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing that exists.
+    let base = unsafe { libc::mmap(ptr::null_mut(), len, protection, flags, -1, 0) };
+    if base == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(NonNull::new(base.cast()).expect("mmap gives an address or MAP_FAILED"))
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the range is exactly what mmap returned, unmapped once, here; owners of a Mapping
+        // drop it only when nothing refers to its memory any more.
+        unsafe { libc::munmap(self.mapped.0.as_ptr().cast(), self.mapped.1) };
+    }
+}

@@ -1,0 +1,12 @@
+//! Start-up checks: what is missing, why, and what to do about it.
+
+mod error;
+mod host;
+mod place;
+
+pub use error::StartError;
+pub use host::{HostFacts, host};
+pub(crate) use place::lock_holder;
+pub use place::{bind, directory_locked, no_direct_io};
+
+pub(crate) use host::{no_memory, no_ring, no_thread, warn_unregistered};
