@@ -15,7 +15,9 @@ pub mod log;
 
 pub mod checkpoint;
 pub mod log_state;
-pub mod record_log;
 pub mod superblock;
 
+pub mod checkpoint_log;
+mod disk;
 pub mod journal;
+pub mod record_log;

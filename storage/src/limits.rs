@@ -49,3 +49,9 @@ pub const JOURNAL_FIRST_FILE_BYTES: u64 = 8 << 20;
 pub const JOURNAL_FILE_BYTES_MIN: u64 = 1 << 20;
 /// See [`JOURNAL_FILE_BYTES_MIN`].
 pub const JOURNAL_FILES_MIN: u64 = 4;
+
+/// Bytes of a record log's file. A snapshot takes at most half.
+pub const RECORD_FILE_BYTES_MAX: u64 = 1 << 30;
+
+/// The process's exit status after a failed write or sync: sysexits' EX_IOERR.
+pub const EXIT_STORAGE: i32 = 74;

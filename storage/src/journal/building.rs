@@ -126,16 +126,6 @@ impl OpenFrame {
         round_up(used + self.table.len() + self.named.len() * NAMED_BYTES)
     }
 
-    /// The frame's first LSN.
-    pub(super) fn lsn(&self) -> Lsn {
-        self.lsn
-    }
-
-    /// The strongest class in it.
-    pub(super) fn durability(&self) -> Durability {
-        self.durability
-    }
-
     /// Takes an entry that `fits`.
     pub(super) fn append(&mut self, entry: Entry<'_>) -> (Lsn, Slice) {
         let lsn = Lsn(self.lsn.0 + u64::from(self.entries));
@@ -149,7 +139,10 @@ impl OpenFrame {
         };
         self.sum.update(&slice);
         pad(&mut block, entry.len.next_multiple_of(PAYLOAD_ALIGN) - entry.len, &mut self.sum);
-        debug_assert!(entry.kind == EntryKind::Append || entry.len == 0, "only appends carry bytes");
+        debug_assert!(
+            entry.kind == EntryKind::Append || entry.len == 0,
+            "only appends carry bytes"
+        );
         let head = EntryHead {
             kind: entry.kind,
             roll: entry.roll,

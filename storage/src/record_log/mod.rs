@@ -5,7 +5,8 @@
 //! `log` the file handling.
 
 mod frame;
-// mod log;
+mod log;
 
 pub use frame::{RecordsDamage, Replay, replay};
-// pub use log::{RecordLog, RecordLogError};
+pub(crate) use log::write_snapshot_file;
+pub use log::{RecordLog, RecordLogError};

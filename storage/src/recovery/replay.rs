@@ -1,0 +1,368 @@
+//! Drives the recovery of all logs: shard by shard through the journals, entry by entry into the logs, and to the disk
+//! whenever enough has gathered.
+
+use super::quarantine::Quarantine;
+use super::rebuild::{Applied, Rebuild, SegmentWrite};
+use super::segments::{self, Listing};
+use super::source::{FoundFile, Source};
+use super::truncate;
+use crate::checkpoint::LogCheckpoint;
+use crate::ids::{LogId, Lsn, Offset};
+use crate::journal::frame::{Frame, Identity, Purpose};
+use crate::journal::walk::{Gap, Step, Walker};
+use engine::task::{self, Queue};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// Bytes of replayed batches held in memory, over all logs, before they are written to their segments.
+const PENDING_BYTES_MAX: usize = 32 << 20;
+/// Logs written to at the same time.
+const WRITERS: usize = 8;
+
+/// What recovery did and found.
+#[derive(Clone, Debug, Default)]
+pub struct RecoveryReport {
+    /// Journals read: the shards of the last generation.
+    pub journals: usize,
+    /// Journals whose last frame said that the stop was clean.
+    pub closed: usize,
+    /// Frames read, idle and closing ones included.
+    pub frames: u64,
+    /// Entries that a checkpoint did not hold already.
+    pub entries: u64,
+    /// Bytes of batches written back to segments.
+    pub bytes: u64,
+    /// Entries of deleted logs, passed over.
+    pub deleted: u64,
+    /// Logs nobody knows, with the number of their entries; their frames are in quarantine.
+    pub unknown: BTreeMap<LogId, u64>,
+    /// Damage in acknowledged data.
+    pub damage: Vec<DamageReport>,
+    /// Logs that are offline, with the cause.
+    pub offline: BTreeMap<LogId, String>,
+    /// Files put into quarantine.
+    pub quarantined: Vec<PathBuf>,
+    /// How long it took, in ms.
+    pub took_ms: u64,
+}
+
+/// Acknowledged frames of one shard's journal that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamageReport {
+    /// Whose journal.
+    pub shard: u16,
+    /// The file in which the damage begins, and where.
+    pub file: String,
+    /// See `file`.
+    pub position: u64,
+    /// The first LSN missing.
+    pub from: Lsn,
+    /// Where the journal goes on.
+    pub to: Option<Lsn>,
+}
+
+/// All logs while they are rebuilt.
+pub(crate) struct Replayer<'a> {
+    topics: PathBuf,
+    logs: BTreeMap<LogId, Rebuild>,
+    listings: BTreeMap<LogId, Listing>,
+    deleted: &'a dyn Fn(&LogId) -> bool,
+    quarantine: Quarantine,
+    /// Journal files with damage: to be kept.
+    damaged_files: BTreeSet<PathBuf>,
+    report: RecoveryReport,
+    pending: usize,
+    now_ms: i64,
+}
+
+/// What recovery made.
+pub(crate) struct Replayed {
+    pub(crate) checkpoints: Vec<LogCheckpoint>,
+    pub(crate) report: RecoveryReport,
+    pub(crate) quarantine: Quarantine,
+    pub(crate) damaged_files: BTreeSet<PathBuf>,
+}
+
+impl<'a> Replayer<'a> {
+    /// `checkpoints`: the last of each log. `deleted`: whether a log has a tombstone.
+    pub(crate) fn new(
+        data: &Path,
+        checkpoints: Vec<LogCheckpoint>,
+        deleted: &'a dyn Fn(&LogId) -> bool,
+    ) -> Replayer<'a> {
+        Replayer {
+            topics: data.join("topics"),
+            logs: checkpoints.into_iter().map(|one| (one.id, Rebuild::new(one))).collect(),
+            listings: BTreeMap::new(),
+            deleted,
+            quarantine: Quarantine::new(data),
+            damaged_files: BTreeSet::new(),
+            report: RecoveryReport::default(),
+            pending: 0,
+            now_ms: engine::time::unix_ms(),
+        }
+    }
+
+    fn dir(&self, checkpoint: &LogCheckpoint) -> PathBuf {
+        self.topics.join(&checkpoint.dir)
+    }
+
+    /// Looks for the segment files that the checkpoints list. A log that lacks one is offline before anything is
+    /// written to it.
+    pub(crate) async fn check_files(&mut self) -> io::Result<()> {
+        let dirs: Vec<_> =
+            self.logs.iter().map(|(id, log)| (*id, self.dir(log.checkpoint()))).collect();
+        for (id, dir) in dirs {
+            let listing = segments::list(&dir).await?;
+            if let Some(log) = self.logs.get_mut(&id)
+                && let Some(reason) = segments::damage(log.checkpoint(), &listing)
+            {
+                log.take_offline(reason);
+            }
+            self.listings.insert(id, listing);
+        }
+        Ok(())
+    }
+
+    /// Replays one shard's journal. `from`: every entry below is in some checkpoint.
+    pub(crate) async fn replay_shard(
+        &mut self,
+        identity: Identity,
+        files: Vec<FoundFile>,
+        from: Lsn,
+    ) -> io::Result<()> {
+        self.report.journals += 1;
+        let mut source = Source::open(files, identity, from).await?;
+        let mut walker = Walker::new(identity, source.facts(), from);
+        let mut gaps = Vec::new();
+        loop {
+            match walker.step(source.window()) {
+                Step::Read { file, position, len } => {
+                    source.load(file, position, len).await?;
+                    task::yield_now().await;
+                }
+                Step::Frame { frame, .. } => self.on_frame(identity.shard, &frame).await?,
+                Step::Gap(gap) => {
+                    if let Some(path) = source.path(gap.file) {
+                        self.on_gap(identity.shard, path, &gap);
+                    }
+                    gaps.push(gap);
+                }
+                Step::End(end) => {
+                    tracing::debug!(shard = identity.shard, upto = %end.upto, closed = end.closed,
+                        discarded = end.discarded, "journal replayed");
+                    self.report.closed += usize::from(end.closed);
+                    break;
+                }
+            }
+        }
+        self.settle_suspects(identity.shard, &gaps);
+        self.quarantine.end_frames().await
+    }
+
+    async fn on_frame(&mut self, shard: u16, frame: &Frame<'_>) -> io::Result<()> {
+        self.report.frames += 1;
+        if frame.header().purpose != Purpose::Entries {
+            return Ok(());
+        }
+        let mut keep = false;
+        for entry in frame.entries() {
+            let id = entry.head.log;
+            let Some(log) = self.logs.get_mut(&id) else {
+                if (self.deleted)(&id) {
+                    self.report.deleted += 1;
+                } else {
+                    *self.report.unknown.entry(id).or_default() += 1;
+                    keep = true;
+                }
+                continue;
+            };
+            if let Some(other) = log.seen_in.replace(shard)
+                && other != shard
+            {
+                log.take_offline(format!("both shard {other} and shard {shard} journalled it"));
+            }
+            let before = log.pending_bytes();
+            let applied = log.apply(&entry, self.now_ms);
+            self.pending += log.pending_bytes() - before;
+            match applied {
+                Applied::Covered => {}
+                Applied::Taken => {
+                    self.report.entries += 1;
+                    self.report.bytes += entry.payload.len() as u64;
+                }
+                Applied::Refused => keep = true,
+                Applied::Truncate(to) => self.truncate(id, to).await?,
+            }
+        }
+        if keep {
+            let generation = frame.header().identity.generation.0;
+            let name = format!("g{generation:08x}-s{shard:04x}.frames");
+            self.quarantine.keep_frame(&name, frame.bytes()).await?;
+        }
+        if self.pending > PENDING_BYTES_MAX { self.flush().await } else { Ok(()) }
+    }
+
+    async fn truncate(&mut self, id: LogId, to: Offset) -> io::Result<()> {
+        self.flush().await?;
+        self.report.entries += 1;
+        let Some(log) = self.logs.get_mut(&id) else { return Ok(()) };
+        let dir = self.topics.join(&log.checkpoint().dir);
+        if let Err(error) = truncate::cut_back(&dir, log, to).await {
+            log.take_offline(format!("it cannot be cut back to offset {to}: {error}"));
+        }
+        Ok(())
+    }
+
+    /// Acknowledged frames are missing: the logs they name go offline, unless a checkpoint holds all that was in them.
+    fn on_gap(&mut self, shard: u16, path: &Path, gap: &Gap) {
+        let resume = gap.to.unwrap_or(Lsn(u64::MAX));
+        let file = path.display().to_string();
+        tracing::error!(shard, %file, position = gap.position, from = %gap.from, to = ?gap.to,
+            "HDL-ST-021: acknowledged frames of the journal are damaged");
+        self.damaged_files.insert(path.to_owned());
+        self.report.damage.push(DamageReport {
+            shard,
+            file: file.clone(),
+            position: gap.position,
+            from: gap.from,
+            to: gap.to,
+        });
+        let reason = format!("acknowledged records were in a damaged part of {file}, at byte {}", gap.position);
+        for named in &gap.named {
+            let Some(log) = self.logs.get_mut(&named.log) else { continue };
+            if log.replay_from() < resume {
+                log.take_offline(format!("{reason}; it should reach offset {}", named.next_offset));
+            }
+        }
+        if !gap.complete {
+            for log in self.logs.values_mut() {
+                if log.replay_from() < resume && log.seen_in.is_none_or(|seen| seen == shard) {
+                    log.suspect.get_or_insert_with(|| reason.clone());
+                }
+            }
+        }
+    }
+
+    /// Frames that nobody names were lost. A log whose next entry joined on is whole (its suspicion was lifted); any
+    /// other that this shard may own cannot be proven whole and goes offline.
+    fn settle_suspects(&mut self, shard: u16, gaps: &[Gap]) {
+        if gaps.iter().all(|gap| gap.complete) {
+            return;
+        }
+        for log in self.logs.values_mut() {
+            let ours = log.seen_in.is_none_or(|seen| seen == shard);
+            if let Some(reason) = log.suspect.take().filter(|_| ours) {
+                log.take_offline(reason);
+            }
+        }
+    }
+
+    /// Writes what has gathered.
+    async fn flush(&mut self) -> io::Result<()> {
+        let mut work = Vec::new();
+        for log in self.logs.values_mut() {
+            if log.is_touched() {
+                let writes = log.take_writes();
+                if !writes.is_empty() {
+                    work.push((self.topics.join(&log.checkpoint().dir), writes));
+                }
+            }
+        }
+        self.pending = self.logs.values().map(Rebuild::pending_bytes).sum();
+        write_all(work).await
+    }
+
+    /// Brings every segment file to its exact bytes, and ends. Nothing is synced yet.
+    pub(crate) async fn finish(mut self) -> io::Result<Replayed> {
+        let mut work = Vec::new();
+        let mut checkpoints = Vec::with_capacity(self.logs.len());
+        let mut leftovers = Vec::new();
+        for (id, mut log) in std::mem::take(&mut self.logs) {
+            let dir = self.topics.join(&log.checkpoint().dir);
+            let listing = self.listings.remove(&id).unwrap_or_default();
+            if let Some(reason) = &log.checkpoint().offline {
+                self.report.offline.insert(id, reason.clone());
+            } else {
+                let exact = log.checkpoint().segments.last().is_none_or(|active| {
+                    listing.segments.get(&active.base) == Some(&active.bytes) || active.bytes == 0
+                });
+                if log.is_touched() || !exact {
+                    work.push((dir.clone(), log.take_last_writes()));
+                }
+                leftovers.push((dir, listing, log.checkpoint().clone()));
+            }
+            checkpoints.push(log.finish());
+        }
+        write_all(work).await?;
+        for (dir, listing, checkpoint) in leftovers {
+            self.remove_leftovers(&dir, &listing, &checkpoint).await?;
+        }
+        for (id, entries) in &self.report.unknown {
+            tracing::error!(log = %id, entries, "HDL-ST-022: the journal has entries of a log that the metadata does not \
+                know and has no tombstone of; their frames are in quarantine");
+        }
+        self.report.quarantined = self.quarantine.kept.clone();
+        Ok(Replayed {
+            checkpoints,
+            report: self.report,
+            quarantine: self.quarantine,
+            damaged_files: self.damaged_files,
+        })
+    }
+
+    /// Segment files that are no part of the log: before its start they are what a retention left half done; behind
+    /// its end they hold what was never acknowledged, and are kept in quarantine all the same.
+    async fn remove_leftovers(
+        &mut self,
+        dir: &Path,
+        listing: &Listing,
+        checkpoint: &LogCheckpoint,
+    ) -> io::Result<()> {
+        let first = checkpoint.segments.first().map(|segment| segment.base);
+        let listed = |base: &Offset| {
+            checkpoint.segments.binary_search_by_key(base, |segment| segment.base).is_ok()
+        };
+        for base in listing.segments.keys().filter(|base| !listed(base)) {
+            let path = dir.join(segments::segment_name(*base));
+            if first.is_some_and(|first| *base < first) && *base < checkpoint.log_start {
+                crate::disk::remove_if_there(&path).await?;
+            } else {
+                let flat = checkpoint.dir.replace('/', "_");
+                let name = format!("{flat}-{}", segments::segment_name(*base));
+                tracing::warn!(file = %path.display(), "a segment file that no checkpoint lists goes to quarantine");
+                self.quarantine.take_file(&path, &name).await?;
+            }
+        }
+        for (_, name) in listing.others.iter().filter(|(base, _)| !listed(base)) {
+            crate::disk::remove_if_there(&dir.join(name)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Performs each log's writes in order, several logs at a time.
+async fn write_all(work: Vec<(PathBuf, Vec<SegmentWrite>)>) -> io::Result<()> {
+    let queue = Rc::new(RefCell::new(VecDeque::from(work)));
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|_| {
+            let queue = queue.clone();
+            task::spawn(Queue::Produce, async move {
+                loop {
+                    let next = queue.borrow_mut().pop_front();
+                    let Some((dir, writes)) = next else { return Ok::<(), io::Error>(()) };
+                    segments::perform(dir, writes).await?;
+                }
+            })
+        })
+        .collect();
+    let mut first_error = Ok(());
+    for writer in writers {
+        let result = writer.await;
+        first_error = first_error.and(result);
+    }
+    first_error
+}
