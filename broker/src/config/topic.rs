@@ -152,7 +152,10 @@ impl TopicConfig {
             let (value, source) = in_force(property, overrides, broker);
             let synonyms = candidates(property, overrides, broker)
                 .into_iter()
-                .map(|(name, value, source)| (name, Some(value.to_string()), source))
+                .map(|candidate| {
+                    let Candidate { name, as_set, source, .. } = candidate;
+                    (name, Some(as_set.to_string()), source)
+                })
                 .collect();
             Described { property, value: Some(value.to_string()), source, synonyms }
         };
@@ -166,8 +169,18 @@ fn in_force(
     broker: &BrokerConfig,
 ) -> (Value, Source) {
     let first = candidates(property, overrides, broker).into_iter().next();
-    let (_, value, source) = first.expect("every topic property has a default");
-    (value, source)
+    let winner = first.expect("every topic property has a default");
+    (winner.value, winner.source)
+}
+
+/// A place that a topic property can take its value from.
+struct Candidate {
+    name: &'static str,
+    /// The value in the topic property's unit.
+    value: Value,
+    /// The value as it was set there: hours where `value` has milliseconds.
+    as_set: Value,
+    source: Source,
 }
 
 /// The places a topic property can take its value from that have one, the winner first: the
@@ -176,16 +189,20 @@ fn candidates(
     property: &'static Property,
     overrides: &BTreeMap<String, String>,
     broker: &BrokerConfig,
-) -> Vec<(&'static str, Value, Source)> {
+) -> Vec<Candidate> {
+    let own = |value: Value, source: Source| {
+        let as_set = value.clone();
+        Candidate { name: property.name, value, as_set, source }
+    };
     let mut found = Vec::new();
     if let Some(value) = overrides.get(property.name).and_then(|text| property.parse(text).ok()) {
-        found.push((property.name, value, Source::Topic));
+        found.push(own(value, Source::Topic));
     }
     let mut defaults = Vec::new();
     for synonym in property.synonyms {
         for setting in broker.layers(synonym.name) {
-            let Some(value) = &setting.value else { continue };
-            let value = match value {
+            let Some(as_set) = setting.value.clone() else { continue };
+            let value = match &as_set {
                 Value::Number(number) if *number > 0 => {
                     Value::Number(number.saturating_mul(synonym.factor))
                 }
@@ -193,13 +210,14 @@ fn candidates(
             };
             let is_default = setting.source == Source::Default;
             let place = if is_default { &mut defaults } else { &mut found };
-            place.push((synonym.name, value, setting.source.clone()));
+            let source = setting.source.clone();
+            place.push(Candidate { name: synonym.name, value, as_set, source });
         }
     }
     found.extend(defaults);
     if found.is_empty() {
         let value = property.default_value().expect("every topic property has a default");
-        found.push((property.name, value, Source::Default));
+        found.push(own(value, Source::Default));
     }
     found
 }
@@ -279,9 +297,6 @@ mod tests {
             .iter()
             .map(|(name, value, source)| (*name, value.as_deref(), source.code()))
             .collect();
-        assert_eq!(
-            synonyms,
-            [("segment.ms", Some("9"), 1), ("log.roll.hours", Some("7200000"), 4),]
-        );
+        assert_eq!(synonyms, [("segment.ms", Some("9"), 1), ("log.roll.hours", Some("2"), 4),]);
     }
 }
