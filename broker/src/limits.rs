@@ -103,9 +103,9 @@ pub const COMMANDS_PER_APPEND_MAX: usize = 256;
 /// Bytes of records after which no further command joins the same append.
 pub const APPEND_RECORD_BYTES: usize = 8 << 20;
 
-/// Records appended since the last snapshot before the next one is due (and at least as many as
-/// the snapshot would have, so that its cost stays a fraction of the appends').
-pub const RECORDS_PER_SNAPSHOT_MIN: usize = 4_096;
+/// Bytes of each of the two files of the metadata log, written at the first start so that a full
+/// disk does not stop a deletion. They grow when a snapshot needs it.
+pub const METADATA_FILE_BYTES: u64 = 4 << 20;
 
 const _: () = assert!(TOPIC_PARTITIONS_MAX <= COMMAND_PARTITIONS_MAX);
 const _: () = assert!(

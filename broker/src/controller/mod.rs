@@ -6,9 +6,11 @@
 //! Recovery replays the same records through the same [`Image::replay`].
 
 mod command;
+mod edge;
 mod handle;
 mod image;
 mod plan;
+mod producer_ids;
 mod records;
 mod refusal;
 mod topic_id;
@@ -23,9 +25,11 @@ pub use command::{
     Command, ConfigEdit, ConfigOperation, ConfigResource, ConfigTarget, MorePartitions, NewTopic,
     Outcome, TopicReference,
 };
+pub use edge::{Controller, ControllerError, Publication};
 pub use handle::ControllerHandle;
 pub use image::{Change, Configs, Image, Partition, ReplayError, Tombstone, Topic};
 pub use plan::{Planner, Rules};
+pub use producer_ids::ProducerIds;
 pub use records::{Record, RecordError};
 pub use refusal::Refusal;
 pub use topic_id::TopicId;

@@ -32,12 +32,6 @@ pub enum Refusal {
         /// The id asked for.
         id: TopicId,
     },
-    /// There is no broker of this node id.
-    #[error("Broker {node} is not registered.")]
-    UnknownBroker {
-        /// The node asked for.
-        node: i32,
-    },
     /// The partition count is not possible.
     #[error("{what}")]
     InvalidPartitions {
@@ -80,6 +74,12 @@ pub enum Refusal {
     /// No producer id is left. At a million per second this takes 290,000 years.
     #[error("All producer ids were handed out.")]
     ProducerIdsExhausted,
+    /// The metadata log takes nothing now (a full disk, no memory); nothing was changed.
+    #[error("The metadata cannot be changed now: {what}")]
+    Storage {
+        /// What the log said.
+        what: String,
+    },
     /// The controller is stopping, or gone: the node shuts down.
     #[error("The controller is shutting down.")]
     Stopping,

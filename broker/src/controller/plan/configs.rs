@@ -8,6 +8,7 @@ use crate::config::property::{Kind, Property};
 use crate::config::registry;
 use crate::controller::{
     ConfigEdit, ConfigOperation, ConfigResource, ConfigTarget, Configs, Image, Record, Refusal,
+    topic_name,
 };
 use crate::limits::{COMMAND_CONFIGS_MAX, CONFIG_VALUE_BYTES_MAX};
 
@@ -86,14 +87,22 @@ impl Planner<'_> {
         target: &ConfigTarget,
     ) -> Result<(Scope, ConfigResource), Refusal> {
         match target {
-            ConfigTarget::Topic(name) => match image.topic(name) {
-                Some(topic) => Ok((Scope::Topic, ConfigResource::Topic(topic.id))),
-                None => Err(Refusal::UnknownTopic { name: name.clone() }),
-            },
+            ConfigTarget::Topic(name) => {
+                topic_name::check(name)?;
+                match image.topic(name) {
+                    Some(topic) => Ok((Scope::Topic, ConfigResource::Topic(topic.id))),
+                    None => Err(Refusal::UnknownTopic { name: name.clone() }),
+                }
+            }
             ConfigTarget::Broker(node) if *node == self.rules.node_id => {
                 Ok((Scope::Broker, ConfigResource::Broker(*node)))
             }
-            ConfigTarget::Broker(node) => Err(Refusal::UnknownBroker { node: *node }),
+            ConfigTarget::Broker(node) => {
+                let expected = self.rules.node_id;
+                let what =
+                    format!("Unexpected broker id, expected {expected}, but received {node}");
+                Err(Refusal::InvalidRequest { what })
+            }
             ConfigTarget::Cluster => Ok((Scope::Broker, ConfigResource::Cluster)),
         }
     }
@@ -106,21 +115,24 @@ impl Planner<'_> {
         key: String,
         operation: ConfigOperation,
     ) -> Result<(), Refusal> {
-        // What is stored can always be unset, also when this build no longer knows it.
-        if operation == ConfigOperation::Delete && present.contains_key(&key) {
+        // What is stored can always be unset, also when this build no longer knows it; and what is
+        // not stored is unset already, as in Kafka.
+        if operation == ConfigOperation::Delete {
             wanted.remove(&key);
             return Ok(());
         }
         let property = find(scope, &key)?;
         if !property.dynamic {
-            return invalid(format!(
-                "Cannot update {key} dynamically: it is read when the broker starts. Set it in \
-                 the configuration file and restart."
-            ));
+            return Err(Refusal::InvalidRequest {
+                what: format!(
+                    "Cannot update these configs dynamically: [{key}]. It is read when the broker \
+                     starts: set it in the configuration file and restart."
+                ),
+            });
         }
         let value = match operation {
             ConfigOperation::Set(value) => value,
-            ConfigOperation::Delete => return Ok(()),
+            ConfigOperation::Delete => unreachable!("handled above"),
             ConfigOperation::Append(more) => {
                 let mut items = self.items(property, present, "APPEND")?;
                 for item in split(&more) {

@@ -43,11 +43,11 @@ impl Planner<'_> {
             return Err(Refusal::InvalidTopic { what });
         }
         let partitions = if new.assignments.is_empty() {
-            self.place(&new)?
+            self.place(&new, *budget)?
         } else {
-            self.check_assignments(&new)?
+            self.check_assignments(&new, *budget)?
         };
-        self.check_room(draft, &new.name, 0, partitions.len(), budget)?;
+        Self::check_room(draft, partitions.len())?;
         if draft.topic_count() >= TOPICS_MAX {
             let what = format!("This cluster already has {TOPICS_MAX} topics, the most it takes.");
             return Err(Refusal::Policy { what });
@@ -70,7 +70,7 @@ impl Planner<'_> {
         }
     }
 
-    fn place(&self, new: &NewTopic) -> Result<Vec<Vec<i32>>, Refusal> {
+    fn place(&self, new: &NewTopic, budget: usize) -> Result<Vec<Vec<i32>>, Refusal> {
         let (partitions, factor) = (new.partitions, new.replication_factor);
         if factor < -1 || factor == 0 {
             let what = "Replication factor must be larger than 0, or -1 to use the default value.";
@@ -91,11 +91,11 @@ impl Planner<'_> {
         }
         let partitions = if partitions == -1 { self.rules.default_partitions } else { partitions };
         let partitions = usize::try_from(partitions).unwrap_or(1).max(1);
-        check_topic_size(&new.name, partitions)?;
+        check_budget(partitions, budget)?;
         Ok(vec![vec![self.rules.node_id]; partitions])
     }
 
-    fn check_assignments(&self, new: &NewTopic) -> Result<Vec<Vec<i32>>, Refusal> {
+    fn check_assignments(&self, new: &NewTopic, budget: usize) -> Result<Vec<Vec<i32>>, Refusal> {
         let contradiction = |what: &str| {
             let what = format!("A manual partition assignment was specified, but {what}");
             Err(Refusal::InvalidRequest { what })
@@ -106,7 +106,7 @@ impl Planner<'_> {
         if new.partitions != -1 {
             return contradiction("numPartitions was not set to -1.");
         }
-        check_topic_size(&new.name, new.assignments.len())?;
+        check_budget(new.assignments.len(), budget)?;
         let mut placed: BTreeMap<i32, &Vec<i32>> = BTreeMap::new();
         for (partition, replicas) in &new.assignments {
             if placed.insert(*partition, replicas).is_some() {
@@ -155,33 +155,17 @@ impl Planner<'_> {
         Ok(checked)
     }
 
-    fn check_room(
-        &self,
-        draft: &Image,
-        name: &str,
-        present: usize,
-        added: usize,
-        budget: &usize,
-    ) -> Result<(), Refusal> {
-        check_topic_size(name, present + added)?;
-        if added > *budget {
-            return Err(Refusal::Policy {
-                what: format!(
-                    "Excessively large number of partitions per request: at most \
-                     {COMMAND_PARTITIONS_MAX} can be created at once."
-                ),
-            });
+    fn check_room(draft: &Image, added: usize) -> Result<(), Refusal> {
+        if draft.partition_count() + added as u64 <= PARTITIONS_MAX {
+            return Ok(());
         }
-        if draft.partition_count() + added as u64 > PARTITIONS_MAX {
-            return Err(Refusal::Policy {
-                what: format!(
-                    "This cluster has {} partitions; {added} more would exceed the \
-                     {PARTITIONS_MAX} it takes.",
-                    draft.partition_count(),
-                ),
-            });
-        }
-        Ok(())
+        Err(Refusal::Policy {
+            what: format!(
+                "This cluster has {} partitions; {added} more would exceed the {PARTITIONS_MAX} \
+                 it takes.",
+                draft.partition_count(),
+            ),
+        })
     }
 
     pub(super) fn delete_topics(
@@ -252,7 +236,9 @@ impl Planner<'_> {
                 ));
             }
         };
-        self.check_room(draft, &name, present, added, budget)?;
+        check_topic_size(&name, present + added)?;
+        check_budget(added, *budget)?;
+        Self::check_room(draft, added)?;
         let partitions = match &assignments {
             None => vec![vec![self.rules.node_id]; added],
             Some(assignments) if assignments.len() != added => {
@@ -271,6 +257,18 @@ impl Planner<'_> {
         *budget -= added;
         Ok(draft.topic_by_id(id).expect("it grew just now").clone())
     }
+}
+
+fn check_budget(added: usize, budget: usize) -> Result<(), Refusal> {
+    if added <= budget {
+        return Ok(());
+    }
+    Err(Refusal::Policy {
+        what: format!(
+            "Excessively large number of partitions per request: at most {COMMAND_PARTITIONS_MAX} \
+             can be created at once."
+        ),
+    })
 }
 
 fn check_topic_size(name: &str, partitions: usize) -> Result<(), Refusal> {
