@@ -3,6 +3,7 @@
 //! Dependencies inside this crate point one way: pure modules (`limits`, `fetch`, `controller`'s
 //! image and records, `config`) <- `api` <- `shard` and `net` <- `server` <- `cli`.
 
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod controller;

@@ -1,0 +1,28 @@
+//! The Kafka APIs, one file per API key. Each file opens with the versions it serves, what each
+//! added, and where the answer differs from Apache Kafka's.
+//!
+//! A handler takes its request as the `kafka-protocol` crate decoded it and gives the response to
+//! encode at the same version; error codes are chosen here and nowhere else.
+
+pub mod context;
+
+pub mod alter_configs;
+pub mod create_partitions;
+pub mod create_topics;
+pub mod delete_topics;
+pub mod describe_cluster;
+pub mod describe_configs;
+pub mod find_coordinator;
+pub mod incremental_alter_configs;
+pub mod init_producer_id;
+pub mod metadata;
+
+mod authorized_operations;
+mod config_resource;
+mod once;
+mod refusal;
+
+#[cfg(test)]
+mod testing;
+
+pub use context::ApiContext;
