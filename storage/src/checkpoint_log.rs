@@ -102,6 +102,16 @@ impl CheckpointLog {
     }
 }
 
+/// What the log of a past generation says; one that was never begun says nothing.
+pub(crate) async fn read(
+    dir: &Path,
+    generation: Generation,
+    shard: u16,
+) -> Result<Checkpoints, CheckpointLogError> {
+    let records = RecordLog::read(dir, &name(generation, shard)).await?;
+    Ok(fold(records.unwrap_or_default())?)
+}
+
 /// Reads records in order; the last of a log counts.
 fn fold(records: Vec<Vec<u8>>) -> Result<Checkpoints, CheckpointError> {
     let mut found = Checkpoints::default();

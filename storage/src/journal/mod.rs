@@ -5,6 +5,7 @@
 //! `building` and `state` (frames in memory), `group_commit` (when a frame goes out), `file_pool` (the files),
 //! `writer` (the facade) and `commit` (the one task that writes).
 
+pub mod calibrate;
 pub mod entry;
 pub mod file_name;
 pub mod frame;

@@ -19,5 +19,5 @@ mod truncate;
 pub use replay::{DamageReport, RecoveryReport};
 
 pub(crate) use base::{base_name, read_base, write_base};
-pub(crate) use quarantine::Quarantine;
-pub(crate) use replay::{Replayed, Replayer};
+pub(crate) use replay::Replayer;
+pub(crate) use source::FoundFile;

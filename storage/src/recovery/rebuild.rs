@@ -143,7 +143,8 @@ impl Rebuild {
                 head.base_offset
             ));
         }
-        let batch = BatchView::first(payload).map_err(|error| format!("a journalled batch: {error}"))?;
+        let batch =
+            BatchView::first(payload).map_err(|error| format!("a journalled batch: {error}"))?;
         let whole = batch.len() == payload.len()
             && batch.base_offset() == head.base_offset
             && batch.next_offset() == head.next_offset;
@@ -172,7 +173,10 @@ impl Rebuild {
     fn log_start(&mut self, head: &EntryHead) -> Result<Applied, String> {
         let end = self.checkpoint.synced_upto;
         if head.base_offset > end {
-            return Err(format!("the log start {} lies behind the log's end {end}", head.base_offset));
+            return Err(format!(
+                "the log start {} lies behind the log's end {end}",
+                head.base_offset
+            ));
         }
         self.checkpoint.log_start = self.checkpoint.log_start.max(head.base_offset);
         if let Some((_, epochs)) = &mut self.state {
@@ -239,7 +243,9 @@ impl Rebuild {
 
     /// The log was cut back: its last segment is now `active` with `tail` as its last partial block.
     pub(crate) fn on_truncated(&mut self, to: Offset, active: Option<SegmentMeta>, tail: Vec<u8>) {
-        self.checkpoint.segments.retain(|segment| active.is_some_and(|kept| segment.base < kept.base));
+        self.checkpoint
+            .segments
+            .retain(|segment| active.is_some_and(|kept| segment.base < kept.base));
         self.checkpoint.segments.extend(active);
         self.checkpoint.synced_upto = to;
         self.checkpoint.log_start = self.checkpoint.log_start.min(to);
@@ -260,7 +266,11 @@ impl Rebuild {
         }
         let active = self.checkpoint.segments.last().map_or(0, |segment| segment.bytes);
         if self.checkpoint.offline.is_none() {
-            assert_eq!(self.tail_at + self.tail.len() as u64, active, "the tail ends with the segment");
+            assert_eq!(
+                self.tail_at + self.tail.len() as u64,
+                active,
+                "the tail ends with the segment"
+            );
             self.checkpoint.tail_image = self.tail;
             self.checkpoint.check_invariants();
         }

@@ -231,7 +231,10 @@ impl<'a> Replayer<'a> {
             from: gap.from,
             to: gap.to,
         });
-        let reason = format!("acknowledged records were in a damaged part of {file}, at byte {}", gap.position);
+        let reason = format!(
+            "acknowledged records were in a damaged part of {file}, at byte {}",
+            gap.position
+        );
         for named in &gap.named {
             let Some(log) = self.logs.get_mut(&named.log) else { continue };
             if log.replay_from() < resume {

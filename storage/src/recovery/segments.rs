@@ -31,23 +31,22 @@ pub(crate) struct Listing {
     pub segments: BTreeMap<Offset, u64>,
     /// Names of other files that belong to a segment, with its base offset.
     pub others: Vec<(Offset, String)>,
-    /// The directory is there.
-    pub exists: bool,
 }
 
 /// Lists a log's directory; one that is not there has nothing in it.
 pub(crate) async fn list(dir: &Path) -> io::Result<Listing> {
-    let mut listing = Listing { exists: true, ..Listing::default() };
+    let mut listing = Listing::default();
     let entries = match file::read_dir(dir).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listing::default()),
         other => other?,
     };
     for entry in entries {
-        let Some(base) = parse_segment(&entry.name) else { continue };
-        if entry.name.ends_with(".log") {
+        let Some(name) = entry.name.to_str() else { continue };
+        let Some(base) = parse_segment(name) else { continue };
+        if name.ends_with(".log") {
             listing.segments.insert(base, entry.len);
         } else {
-            listing.others.push((base, entry.name));
+            listing.others.push((base, name.to_owned()));
         }
     }
     Ok(listing)

@@ -1,0 +1,230 @@
+//! From generation g to g + 1: see `recovery` for the rules.
+
+use super::open::{Node, NodeError, io_error};
+use crate::checkpoint::LogCheckpoint;
+use crate::checkpoint_log;
+use crate::ids::{Generation, LogId, Lsn};
+use crate::journal::frame::Identity;
+use crate::journal::{JournalConfig, file_name};
+use crate::log_state::LogState;
+use crate::recovery::{self, FoundFile, RecoveryReport, Replayer};
+use crate::superblock::FlushPrimitive;
+use engine::file;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What the metadata says of logs: it is replayed first.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// All logs of this node with their directories below `topics`.
+    pub logs: BTreeMap<LogId, String>,
+    /// Topics with a tombstone: entries of theirs are passed over.
+    pub deleted_topics: BTreeSet<[u8; 16]>,
+}
+
+impl Known {
+    fn is_deleted(&self, id: &LogId) -> bool {
+        // A later incarnation of the same partition is a tombstone for the earlier ones.
+        let later = LogId { incarnation: id.incarnation.saturating_add(1), ..*id };
+        let last = LogId { incarnation: u32::MAX, ..*id };
+        self.deleted_topics.contains(&id.topic) || self.logs.range(later..=last).next().is_some()
+    }
+}
+
+/// A node ready for its next generation. Plain data that may travel to all shards.
+#[derive(Clone, Debug)]
+pub struct Recovery {
+    /// The generation to write: also the leader epoch of this start.
+    pub generation: Generation,
+    /// Its random number.
+    pub salt: u64,
+    /// How this device is flushed.
+    pub flush: FlushPrimitive,
+    /// Where journals are.
+    pub journal_dir: PathBuf,
+    /// Where checkpoints are.
+    pub checkpoint_dir: PathBuf,
+    /// Where segments are.
+    pub topics_dir: PathBuf,
+    /// Every known log, to be given to the shard that owns it.
+    pub states: Vec<LogState>,
+    /// What was done and found.
+    pub report: RecoveryReport,
+}
+
+impl Recovery {
+    /// The settings of one shard's journal. `bytes_max` is per shard.
+    pub fn journal_config(&self, shard: u16, file_bytes: u64, bytes_max: u64) -> JournalConfig {
+        JournalConfig {
+            dir: self.journal_dir.clone(),
+            shard,
+            generation: self.generation,
+            salt: self.salt,
+            file_bytes,
+            bytes_max,
+            flush: self.flush,
+            gap_max: Duration::from_millis(1),
+        }
+    }
+}
+
+impl Node {
+    /// Replays the last generation's journals and begins the next, for `shards` shards. To be called once, before any
+    /// journal is started.
+    pub async fn recover(&self, known: &Known, shards: u16) -> Result<Recovery, NodeError> {
+        let started = engine::time::now();
+        let before = self.superblock();
+        let next = Generation(before.generation.0 + 1);
+        let at = |source| io_error("recover", &self.dir, source);
+
+        let (checkpoints, journal_from) = self.checkpoints(known).await?;
+        let is_deleted = |id: &LogId| known.is_deleted(id);
+        let mut replayer = Replayer::new(&self.dir, checkpoints, &is_deleted);
+        replayer.check_files().await.map_err(at)?;
+        for (shard, files) in self.journal_files(before.generation, before.shards).await? {
+            let identity = Identity { generation: before.generation, shard, salt: before.salt };
+            let from = journal_from.get(&shard).copied().unwrap_or_default();
+            replayer.replay_shard(identity, files, from).await.map_err(at)?;
+        }
+        let mut replayed = replayer.finish().await.map_err(at)?;
+
+        // Everything the base checkpoint speaks of is on the device before it is written, and it before the superblock
+        // names it.
+        file::syncfs(&self.dir).await.map_err(at)?;
+        let dir = self.checkpoint_dir();
+        recovery::write_base(&dir, next, replayed.checkpoints.iter()).await.map_err(at)?;
+        let salt = engine::random::u64();
+        self.change(|superblock| {
+            superblock.generation = next;
+            superblock.shards = shards;
+            superblock.salt = salt;
+            superblock.clean = false;
+        })
+        .await?;
+
+        for path in &replayed.damaged_files {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            let name = name.unwrap_or_else(|| "journal".to_owned());
+            replayed.quarantine.take_file(path, &name).await.map_err(at)?;
+        }
+        replayed.report.quarantined = replayed.quarantine.kept.clone();
+        self.release_journals(next, shards).await?;
+        self.remove_old_checkpoints(next).await?;
+
+        let mut report = replayed.report;
+        report.took_ms = engine::time::now().since(started).as_millis() as u64;
+        let states = replayed
+            .checkpoints
+            .into_iter()
+            .filter(|checkpoint| known.logs.contains_key(&checkpoint.id))
+            .map(|checkpoint| LogState { checkpoint })
+            .collect();
+        Ok(Recovery {
+            generation: next,
+            salt,
+            flush: before.flush,
+            journal_dir: self.journal_dir(),
+            checkpoint_dir: dir,
+            topics_dir: self.topics_dir(),
+            states,
+            report,
+        })
+    }
+
+    /// The last checkpoint of each log, and from where each shard's journal is needed.
+    async fn checkpoints(
+        &self,
+        known: &Known,
+    ) -> Result<(Vec<LogCheckpoint>, BTreeMap<u16, Lsn>), NodeError> {
+        let superblock = self.superblock();
+        let dir = self.checkpoint_dir();
+        let generation = superblock.generation;
+        let mut logs = BTreeMap::new();
+        let mut journal_from = BTreeMap::new();
+        if generation > Generation(0) {
+            let base = recovery::read_base(&dir, generation).await.map_err(|source| {
+                let path = dir.join(recovery::base_name(generation)).display().to_string();
+                NodeError::Damaged { path, source }
+            })?;
+            logs.extend(base.into_iter().map(|checkpoint| (checkpoint.id, checkpoint)));
+        }
+        for shard in 0..superblock.shards {
+            let found = checkpoint_log::read(&dir, generation, shard).await?;
+            journal_from.insert(shard, found.journal_from);
+            for (id, checkpoint) in found.logs {
+                match checkpoint {
+                    Some(checkpoint) => logs.insert(id, checkpoint),
+                    None => logs.remove(&id),
+                };
+            }
+        }
+        logs.retain(|id, _| !known.is_deleted(id));
+        for (id, dir) in &known.logs {
+            logs.entry(*id).or_insert_with(|| LogCheckpoint::empty(*id, dir));
+        }
+        Ok((logs.into_values().collect(), journal_from))
+    }
+
+    /// The journal files of a generation, by shard; shards without files too.
+    async fn journal_files(
+        &self,
+        generation: Generation,
+        shards: u16,
+    ) -> Result<BTreeMap<u16, Vec<FoundFile>>, NodeError> {
+        let dir = self.journal_dir();
+        let mut found: BTreeMap<u16, Vec<FoundFile>> =
+            (0..shards).map(|shard| (shard, Vec::new())).collect();
+        let entries = file::read_dir(&dir).await;
+        for entry in entries.map_err(|source| io_error("read", &dir, source))? {
+            let Some((of, shard, sequence)) = entry.name.to_str().and_then(file_name::parse_live)
+            else {
+                continue;
+            };
+            if of == generation {
+                let path = dir.join(&entry.name);
+                found.entry(shard).or_default().push(FoundFile { path, sequence, len: entry.len });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Old journal files are spread over the new shards, to be used again.
+    async fn release_journals(&self, next: Generation, shards: u16) -> Result<(), NodeError> {
+        let dir = self.journal_dir();
+        let at = |source| io_error("release journals in", &dir, source);
+        let mut number = 0u64;
+        for entry in file::read_dir(&dir).await.map_err(at)? {
+            let name = entry.name.to_string_lossy();
+            let path = dir.join(&entry.name);
+            let old =
+                file_name::parse_live(&name).is_some() || file_name::parse_free(&name).is_some();
+            if old {
+                let shard = (number % u64::from(shards.max(1))) as u16;
+                let unique = u64::from(next.0) << 24 | number;
+                let to = dir.join(file_name::free(shard, unique));
+                file::rename(&path, to).await.map_err(at)?;
+                number += 1;
+            } else if name.ends_with(".new") {
+                file::remove_file(&path).await.map_err(at)?;
+            }
+        }
+        file::sync_dir(&dir).await.map_err(at)
+    }
+
+    async fn remove_old_checkpoints(&self, next: Generation) -> Result<(), NodeError> {
+        let dir = self.checkpoint_dir();
+        let at = |source| io_error("remove old checkpoints in", &dir, source);
+        for entry in file::read_dir(&dir).await.map_err(at)? {
+            let name = entry.name.to_string_lossy();
+            if name != recovery::base_name(next) {
+                file::remove_file(dir.join(&*name)).await.map_err(at)?;
+            }
+        }
+        sync(&dir).await
+    }
+}
+
+async fn sync(dir: &Path) -> Result<(), NodeError> {
+    file::sync_dir(dir).await.map_err(|source| io_error("sync", dir, source))
+}
