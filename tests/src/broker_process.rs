@@ -1,0 +1,213 @@
+//! A broker as a child process: started on a free port of the loopback interface, killed, restarted.
+//!
+//! Owns the process and, unless told otherwise, its data directory; both are gone when it is dropped.
+//! The data lies under the build directory, not in a RAM disk, so that direct I/O is really used.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a broker may take until it accepts connections before a test gives up on it.
+const READY_MAX: Duration = Duration::from_secs(60);
+
+/// What a test asks of the broker it starts.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Shards, one thread each.
+    pub shards: usize,
+    /// `key=value` pairs handed over as `--override`.
+    pub overrides: Vec<String>,
+}
+
+impl Default for Settings {
+    /// One shard and small journals: a test writes megabytes, not gigabytes.
+    fn default() -> Self {
+        Self { shards: 1, overrides: vec!["journal.file.bytes=8388608".to_owned()] }
+    }
+}
+
+impl Settings {
+    /// The same settings with another number of shards.
+    #[must_use]
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    /// The same settings with one more `key=value`.
+    #[must_use]
+    pub fn with(mut self, pair: &str) -> Self {
+        self.overrides.push(pair.to_owned());
+        self
+    }
+}
+
+/// A running (or killed) broker process.
+pub struct BrokerProcess {
+    child: Option<Child>,
+    address: SocketAddr,
+    data: PathBuf,
+    log: PathBuf,
+    settings: Settings,
+    _directory: tempfile::TempDir,
+}
+
+impl BrokerProcess {
+    /// Starts a broker on an empty data directory and waits until it accepts connections.
+    ///
+    /// # Panics
+    /// When it does not become ready; the message carries the end of its log.
+    pub fn start(settings: Settings) -> Self {
+        let directory = tempfile::Builder::new()
+            .prefix("heddle-")
+            .tempdir_in(scratch())
+            .expect("the build directory is writable");
+        let mut broker = Self {
+            child: None,
+            address: free_address(),
+            data: directory.path().join("data"),
+            log: directory.path().join("log"),
+            settings,
+            _directory: directory,
+        };
+        broker.spawn();
+        broker
+    }
+
+    /// Where it listens, as `host:port`.
+    pub fn bootstrap(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// The process id; panics when it is not running.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the broker is running").id()
+    }
+
+    /// Everything it has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Ends it as a power failure of the process would: `kill -9`, nothing flushed.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("a child of this process can be killed");
+            child.wait().expect("a killed child can be waited for");
+        }
+    }
+
+    /// Asks it to stop with SIGTERM and waits for the end.
+    pub fn stop(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("the broker is running");
+        let asked = Command::new("kill")
+            .args(["-TERM", &child.id().to_string()])
+            .status()
+            .expect("kill is on every machine");
+        assert!(asked.success(), "SIGTERM could not be sent");
+        let began = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().expect("a child can be waited for") {
+                return status;
+            }
+            assert!(began.elapsed() < READY_MAX, "no end after SIGTERM:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Starts it again on the same port and data.
+    pub fn restart(&mut self) {
+        assert!(self.child.is_none(), "restart follows kill or stop");
+        self.spawn();
+    }
+
+    /// Starts it again with other settings on the same port and data.
+    pub fn restart_with(&mut self, settings: Settings) {
+        self.settings = settings;
+        self.restart();
+    }
+
+    fn spawn(&mut self) {
+        self.child = Some(self.command().spawn().expect("the broker under test starts"));
+        let began = Instant::now();
+        loop {
+            if TcpStream::connect_timeout(&self.address, Duration::from_millis(200)).is_ok() {
+                return;
+            }
+            let child = self.child.as_mut().expect("just started");
+            if let Some(status) = child.try_wait().expect("a child can be waited for") {
+                panic!("the broker ended at start with {status}:\n{}", self.log());
+            }
+            assert!(began.elapsed() < READY_MAX, "not ready after {READY_MAX:?}:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn command(&self) -> Command {
+        let log = File::options().create(true).append(true).open(&self.log).expect("the log opens");
+        let mut command = Command::new(heddle());
+        command
+            .arg("serve")
+            .args(["--listen", &self.address.to_string()])
+            .arg("--data")
+            .arg(&self.data)
+            .args(["--shards", &self.settings.shards.to_string()])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file handle can be cloned"))
+            .stderr(log);
+        for pair in &self.settings.overrides {
+            command.args(["--override", pair]);
+        }
+        command
+    }
+}
+
+impl Drop for BrokerProcess {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- the broker's log ---\n{}", tail(&self.log(), 40));
+        }
+        self.kill();
+    }
+}
+
+/// The binary under test: built by this package, so it lies beside the test's own directory.
+pub fn heddle() -> PathBuf {
+    build_directory().join("heddle-under-test")
+}
+
+/// A directory on a real disk for data of tests.
+pub fn scratch() -> PathBuf {
+    let path = build_directory().join("scratch");
+    std::fs::create_dir_all(&path).expect("the build directory is writable");
+    path
+}
+
+/// An address of the loopback interface that was free a moment ago.
+pub fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback interface is up");
+    listener.local_addr().expect("a bound socket has an address")
+}
+
+fn build_directory() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own path");
+    // <target>/<profile>/deps/<test>
+    test.ancestors().nth(2).expect("a test lies in the build directory").to_owned()
+}
+
+fn tail(text: &str, lines: usize) -> String {
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}
