@@ -203,3 +203,166 @@ impl Controller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! The controller on a real log in a directory of its own. Each test is one shard.
+
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use std::path::PathBuf;
+
+    use engine::shard::{Launch, block_on};
+    use engine::task::{self, Queue};
+
+    use super::*;
+    use crate::controller::golden::rules;
+    use crate::controller::{NewTopic, TopicReference};
+
+    const CLUSTER: &str = "MkU3OEVBNTcwNTJENDM2Qg";
+
+    /// Runs a test with an empty directory.
+    fn with_directory<F: Future<Output = ()> + 'static>(test: impl FnOnce(PathBuf) -> F) {
+        let directory = tempfile::tempdir().unwrap();
+        block_on(&Launch::default(), test(directory.path().to_owned())).unwrap();
+    }
+
+    /// A controller that is running, and what it published so far.
+    async fn start(
+        dir: &Path,
+    ) -> (Rc<Controller>, Rc<RefCell<Vec<Publication>>>, task::JoinHandle<()>) {
+        let controller = Controller::open(dir, CLUSTER, rules()).await.unwrap();
+        let published = Rc::new(RefCell::new(Vec::new()));
+        let (running, seen) = (controller.clone(), published.clone());
+        let task = task::spawn(Queue::Produce, async move {
+            let publish = |publication| {
+                seen.borrow_mut().push(publication);
+                std::future::ready(())
+            };
+            running.run(publish).await;
+        });
+        (controller, published, task)
+    }
+
+    fn create(name: &str) -> Command {
+        let topics = vec![NewTopic::with_defaults(name)];
+        Command::CreateTopics { topics, validate_only: false }
+    }
+
+    #[test]
+    fn a_restart_finds_what_was_answered() {
+        with_directory(async |dir| {
+            let (controller, published, task) = start(&dir).await;
+            let handle = controller.handle();
+            let create = |n: usize| {
+                let handle = handle.clone();
+                let topics = vec![NewTopic::with_defaults(&format!("t{n}"))];
+                task::spawn(Queue::Produce, async move { handle.create_topics(topics, false).await })
+            };
+            let creating: Vec<_> = (0..100).map(create).collect();
+            let mut ids = Vec::new();
+            for created in creating {
+                ids.push(created.await.remove(0).unwrap().id);
+            }
+            let gone = vec![TopicReference::Name("t7".into())];
+            handle.delete_topics(gone).await.remove(0).unwrap();
+            assert_eq!(handle.take_producer_ids().await, Ok(0..1_000));
+            controller.stop();
+            task.await;
+
+            // Those that waited together shared an append and a publication.
+            let published = published.borrow();
+            assert!(published.len() < 50, "{} publications", published.len());
+            let changes: usize = published.iter().map(|p| p.changes.len()).sum();
+            assert_eq!(changes, 101, "each topic and the deletion, once");
+            let last = published.last().unwrap().image.clone();
+
+            let (controller, _, task) = start(&dir).await;
+            assert_eq!(controller.image(), last);
+            assert_eq!(last.topic_count(), 99);
+            assert_eq!(last.topic("t8").unwrap().id, ids[8]);
+            assert!(last.tombstones().contains_key(&ids[7]));
+            assert_eq!(controller.handle().take_producer_ids().await, Ok(1_000..2_000));
+            controller.stop();
+            task.await;
+        });
+    }
+
+    #[test]
+    fn nothing_is_answered_before_every_shard_has_the_image() {
+        with_directory(async |dir| {
+            let controller = Controller::open(&dir, CLUSTER, rules()).await.unwrap();
+            let gate = Rc::new(sync::Notify::new());
+            let (running, shards) = (controller.clone(), gate.clone());
+            let task = task::spawn(Queue::Produce, async move {
+                running.run(|_| shards.notified()).await;
+            });
+            let asking = controller.clone();
+            let answered = Rc::new(RefCell::new(None));
+            let answer = answered.clone();
+            task::spawn(Queue::Produce, async move {
+                let outcome = asking.submit(create("t")).await;
+                *answer.borrow_mut() = Some(outcome);
+            });
+            engine::time::sleep(std::time::Duration::from_millis(50)).await;
+            assert!(controller.image().topic("t").is_some(), "it is durable");
+            assert!(answered.borrow().is_none(), "and not answered");
+            gate.notify_all();
+            engine::time::sleep(std::time::Duration::from_millis(20)).await;
+            assert!(answered.borrow().is_some());
+            controller.stop();
+            task.await;
+        });
+    }
+
+    #[test]
+    fn a_stop_carries_out_what_waits_and_refuses_the_rest() {
+        with_directory(async |dir| {
+            let (controller, _, task) = start(&dir).await;
+            let asking = controller.clone();
+            let waiting =
+                task::spawn(Queue::Produce, async move { asking.submit(create("t")).await });
+            task::yield_now().await;
+            controller.stop();
+            assert_eq!(controller.submit(create("u")).await, Err(Refusal::Stopping));
+            assert!(matches!(waiting.await, Ok(Outcome::TopicsCreated(_))));
+            task.await;
+            assert_eq!(controller.image().topic_count(), 1);
+        });
+    }
+
+    #[test]
+    fn snapshots_keep_the_log_small_and_lose_nothing() {
+        with_directory(async |dir| {
+            let (controller, _, task) = start(&dir).await;
+            controller.submit(create("kept")).await.unwrap();
+            let before = controller.image();
+            // Each append takes a block of the log, so these go through several of its files.
+            for _ in 0..1_500 {
+                controller.submit(Command::TakeProducerIds).await.unwrap();
+            }
+            controller.stop();
+            task.await;
+            let (_, replayed) = RecordLog::open(&dir, LOG_NAME, METADATA_FILE_BYTES).await.unwrap();
+            assert!(replayed.len() < 1_000, "{} records are replayed", replayed.len());
+            let controller = Controller::open(&dir, CLUSTER, rules()).await.unwrap();
+            assert_eq!(controller.image().next_producer_id(), 1_500_000);
+            assert_eq!(controller.image().topic("kept"), before.topic("kept"));
+        });
+    }
+
+    #[test]
+    fn a_directory_of_another_cluster_or_a_newer_build_is_refused() {
+        with_directory(async |dir| {
+            drop(Controller::open(&dir, CLUSTER, rules()).await.unwrap());
+            let refused = Controller::open(&dir, "another", rules()).await.err().unwrap();
+            assert!(refused.to_string().starts_with("HDL-META-011"), "{refused}");
+
+            let (log, _) = RecordLog::open(&dir, LOG_NAME, METADATA_FILE_BYTES).await.unwrap();
+            log.append(vec![vec![250, 1, 2, 3]]).await.unwrap();
+            drop(log);
+            let refused = Controller::open(&dir, CLUSTER, rules()).await.err().unwrap();
+            assert!(refused.to_string().starts_with("HDL-META-001"), "{refused}");
+        });
+    }
+}
