@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use super::client::Cluster;
 use super::failure::Failure;
 use super::output::{Format, Output};
-use super::{consume, generate, logs, produce, topic};
+use super::{consume, dump, generate, logs, produce, storage, topic};
 
 const EXAMPLES: &str = "\
 EXAMPLES:
@@ -20,6 +20,9 @@ EXAMPLES:
 EXIT CODES:
   0 done · 1 failed · 2 usage or configuration · 5 the host forbids what is needed · 124 timed out ·
   130 interrupted";
+
+/// The heading of options that many commands share.
+const COMMON: &str = "Common options";
 
 /// An event streaming broker for Linux that speaks the Kafka protocol.
 #[derive(Debug, Parser)]
@@ -36,17 +39,17 @@ pub struct Cli {
 /// Options of every command.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// How results and errors are printed
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    /// How results and errors are printed: text or json
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true, help_heading = COMMON)]
     pub format: Format,
-    /// How log lines on standard error are printed
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    /// How log lines on standard error are printed: text or json
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true, help_heading = COMMON)]
     pub log_format: logs::LogFormat,
     /// Say nothing but results and errors
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = COMMON)]
     pub quiet: bool,
     /// Show no progress
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = COMMON)]
     pub no_progress: bool,
 }
 
@@ -59,11 +62,12 @@ pub struct Bootstrap {
         short,
         value_name = "HOST:PORT",
         default_value = "127.0.0.1:9092",
-        env = "HEDDLE_BOOTSTRAP_SERVER"
+        env = "HEDDLE_BOOTSTRAP_SERVER",
+        help_heading = COMMON
     )]
     pub bootstrap_server: String,
     /// Seconds to wait for each answer
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400), help_heading = COMMON)]
     pub timeout: u64,
 }
 
@@ -86,6 +90,10 @@ pub enum Command {
     Produce(produce::ProduceArgs),
     /// Print records
     Consume(consume::ConsumeArgs),
+    /// Format a data directory and say what it holds
+    Storage(storage::StorageArgs),
+    /// Verify and print the files of a data directory
+    Dump(dump::DumpArgs),
     /// Write reference pages and other texts
     Generate(generate::GenerateArgs),
 }
@@ -112,6 +120,8 @@ fn run(cli: &Cli, output: &Output) -> Result<u8, Failure> {
                 Command::Topic(args) => topic::run(args, output),
                 Command::Produce(args) => produce::run(args, output),
                 Command::Consume(args) => consume::run(args, output),
+                Command::Storage(args) => storage::run(args, output),
+                Command::Dump(args) => dump::run(args, output),
                 Command::Generate(args) => generate::run(args),
             }
         }

@@ -6,22 +6,30 @@
 //! | [`failure`] | what a person sees when a command fails |
 //! | [`output`] | text or JSON, tables, numbers for people |
 //! | [`progress`] | progress of long work |
+//! | [`banner`] | what a broker says when it serves |
+//! | [`host`] | what about this host costs performance |
 //! | [`logs`] | the log on standard error |
 //! | [`client`] | the blocking Kafka client |
+//! | [`storage`] | `heddle storage` |
 //! | [`topic`] | `heddle topic` |
 //! | [`produce`] | `heddle produce` |
 //! | [`consume`] | `heddle consume` |
+//! | [`dump`] | `heddle dump` |
 //! | [`generate`] | `heddle generate` |
 
 pub mod args;
+pub mod banner;
 pub mod client;
 pub mod consume;
+pub mod dump;
 pub mod failure;
 pub mod generate;
+pub mod host;
 pub mod logs;
 pub mod output;
 pub mod produce;
 pub mod progress;
+pub mod storage;
 pub mod topic;
 
 pub use args::main;

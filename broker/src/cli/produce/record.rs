@@ -69,7 +69,10 @@ pub fn parse_delimiter(text: &str) -> Result<Vec<u8>, String> {
                 bytes.push(byte.map_err(|_| format!("\\x{digits} is not \\x and two digits"))?);
             }
             other => {
-                return Err(format!("\\{} is no escape", other.map_or(String::new(), String::from)));
+                return Err(format!(
+                    "\\{} is no escape",
+                    other.map_or(String::new(), String::from)
+                ));
             }
         }
     }
