@@ -149,3 +149,22 @@ fn a_superblock_is_read_slot_by_slot_and_by_storage_info() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("fix:  `heddle serve` formats it by itself"));
 }
+
+/// Formats a directory as `kafka-storage format` does, then again, then under another id.
+#[test]
+fn formatting_fixes_the_cluster_id_once() {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let data = dir.path().join("data");
+    let format =
+        |more: &[&str]| heddle(&[&["storage", "format", "--data", text(&data)], more].concat());
+    let output = format(&["-t", "loom-1"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains("cluster      loom-1\n"), "{}", stdout(&output));
+    let output = format(&["-t", "loom-1"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("is formatted already"), "{}", stderr(&output));
+    assert!(format(&["-t", "loom-1", "--ignore-formatted"]).status.success());
+    let output = format(&["-t", "loom-2", "--ignore-formatted"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("has cluster.id loom-1"), "{}", stderr(&output));
+}

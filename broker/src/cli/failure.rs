@@ -20,7 +20,7 @@ pub const EXIT_INTERRUPTED: u8 = 130;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The stable code, `HDL-…-nnn`.
-    pub code: &'static str,
+    pub code: String,
     /// What happened.
     pub what: String,
     /// Why it happened, as far as is known.
@@ -35,14 +35,24 @@ pub struct Failure {
 
 impl Failure {
     /// A failure with exit code 1.
-    pub fn new(code: &'static str, what: impl Into<String>) -> Self {
+    pub fn new(code: impl Into<String>, what: impl Into<String>) -> Self {
         Failure {
-            code,
+            code: code.into(),
             what: what.into(),
             why: None,
             fix: None,
             exit: EXIT_FAILED,
             errors: Vec::new(),
+        }
+    }
+
+    /// From an error that says all in one text, `HDL-ST-030: what happened. What to do.`
+    pub fn from_text(text: &str) -> Self {
+        let coded = text.split_once(": ").filter(|(code, _)| code.starts_with("HDL-"));
+        let (code, text) = coded.unwrap_or(("HDL-SYS-000", text));
+        match text.split_once(". ") {
+            Some((what, fix)) => Failure::new(code, what).fix(fix.trim_end_matches('.')),
+            None => Failure::new(code, text.trim_end_matches('.')),
         }
     }
 
@@ -73,7 +83,7 @@ impl Failure {
     pub fn to_json(&self) -> serde_json::Value {
         let one = |code: &str, what: &str, why: Option<&str>, fix: Option<&str>| serde_json::json!({ "code": code, "what": what, "why": why, "fix": fix });
         let errors: Vec<_> = match self.errors.is_empty() {
-            true => vec![one(self.code, &self.what, self.why.as_deref(), self.fix.as_deref())],
+            true => vec![one(&self.code, &self.what, self.why.as_deref(), self.fix.as_deref())],
             false => self
                 .errors
                 .iter()
@@ -116,6 +126,12 @@ impl From<Vec<ConfigError>> for Failure {
     }
 }
 
+impl From<engine::check::StartError> for Failure {
+    fn from(error: engine::check::StartError) -> Self {
+        Failure::new(error.code, error.what).why(error.why).fix(error.fix).exit(EXIT_HOST)
+    }
+}
+
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let what = error.to_string();
@@ -147,6 +163,19 @@ impl From<ClientError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_with_a_code_is_taken_apart() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(Failure::from_text(text).to_string(), expected);
+        };
+        check(
+            "HDL-ST-030: ./data is in use: pid 7. Stop it first.",
+            "error[HDL-ST-030]: ./data is in use: pid 7\n  fix:  Stop it first",
+        );
+        check("HDL-X-1: it broke", "error[HDL-X-1]: it broke");
+        check("it broke: badly", "error[HDL-SYS-000]: it broke: badly");
+    }
 
     #[test]
     fn says_what_why_and_fix() {

@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use engine::shard::Launch;
 use serde_json::json;
+use storage::node::{Node, NodeError, NodeOptions};
 use storage::superblock::Superblock;
 
 use super::failure::Failure;
 use super::logs::timestamp;
 use super::output::{Output, base64_url, line};
-use crate::config::{self, Flag, Sources};
+use crate::config::{self, BrokerConfig, Flag, Sources};
 
 const EXAMPLES: &str = "\
 EXAMPLES:
@@ -31,6 +33,25 @@ pub struct StorageArgs {
 enum Action {
     /// Print a new random cluster id
     RandomUuid,
+    /// Format a data directory, so that its cluster id is known before the first start
+    Format {
+        /// The cluster's id; a random one without it
+        #[arg(long, short = 't', value_name = "ID")]
+        cluster_id: Option<String>,
+        /// Succeed when the directory is formatted already
+        #[arg(long, short = 'g')]
+        ignore_formatted: bool,
+        /// Taken for the sake of Kafka's scripts: a node is always its own controller
+        #[arg(long, short = 's', hide = true)]
+        standalone: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Measure again how writes are made durable fastest, and keep the answer
+    Calibrate {
+        #[command(flatten)]
+        place: Place,
+    },
     /// Show what a data directory holds
     Info {
         #[command(flatten)]
@@ -50,7 +71,7 @@ struct Place {
 }
 
 impl Place {
-    fn load(&self, more: &[(&str, &str)]) -> Result<config::BrokerConfig, Failure> {
+    fn load(&self, more: &[(&str, &str)]) -> Result<BrokerConfig, Failure> {
         let mut flags: Vec<_> = more.iter().map(|(name, value)| Flag::over(name, value)).collect();
         if let Some(dir) = &self.data {
             let value = dir.display().to_string();
@@ -69,6 +90,17 @@ impl Place {
 pub fn run(args: &StorageArgs, output: &Output) -> Result<u8, Failure> {
     match &args.action {
         Action::RandomUuid => random_uuid(output),
+        Action::Format { cluster_id, ignore_formatted, place, .. } => {
+            let id: Vec<_> = cluster_id.iter().map(|id| ("cluster.id", id.as_str())).collect();
+            format(&place.load(&id)?, *ignore_formatted, output)?;
+        }
+        Action::Calibrate { place } => {
+            let config = place.load(&[])?;
+            // Opening would format an empty directory, which nobody asked for.
+            read_superblock(&config.data_dir)?;
+            open(&config, true)?;
+            info(&config.data_dir, output)?;
+        }
         Action::Info { place } => info(&place.load(&[])?.data_dir, output)?,
     }
     Ok(0)
@@ -88,7 +120,42 @@ fn random_uuid(output: &Output) {
     }
 }
 
+/// Opens the directory on a shard of its own, which formats it if it is empty. Says whether it did.
+fn open(config: &BrokerConfig, recalibrate: bool) -> Result<bool, Failure> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let dir = config.data_dir.clone();
+    let options =
+        NodeOptions { cluster_id: config.cluster_id.clone(), node_id: config.node_id, recalibrate };
+    let running = engine::shard::launch(Launch::default(), move |_| {
+        let (dir, options, sender) = (dir.clone(), options.clone(), sender.clone());
+        async move {
+            let formatted = Node::open(&dir, &options).await?.formatted;
+            let _ = sender.send(formatted);
+            Ok::<(), NodeError>(())
+        }
+    })?;
+    running.join().map_err(|error| Failure::from_text(&error.to_string()))?;
+    receiver.recv().map_err(|_| Failure::new("HDL-SYS-000", "the shard ended without an answer"))
+}
+
+fn format(config: &BrokerConfig, ignore_formatted: bool, output: &Output) -> Result<(), Failure> {
+    let formatted = open(config, false)?;
+    if !formatted && !ignore_formatted {
+        let dir = config.data_dir.display();
+        return Err(Failure::new("HDL-STORAGE-003", format!("{dir} is formatted already")).fix(
+            "add --ignore-formatted if that is fine; `heddle storage info` shows whose it is",
+        ));
+    }
+    info(&config.data_dir, output)
+}
+
 fn info(dir: &Path, output: &Output) -> Result<(), Failure> {
+    let block = read_superblock(dir)?;
+    print_info(dir, &block, output);
+    Ok(())
+}
+
+fn read_superblock(dir: &Path) -> Result<Superblock, Failure> {
     let path = dir.join("superblock");
     let bytes = std::fs::read(&path).map_err(|error| {
         let failure =
@@ -101,14 +168,17 @@ fn info(dir: &Path, output: &Output) -> Result<(), Failure> {
             _ => failure,
         }
     })?;
-    let block = Superblock::decode_newest(&bytes).map_err(|error| {
+    Superblock::decode_newest(&bytes).map_err(|error| {
         Failure::new(
             "HDL-STORAGE-002",
             format!("the superblock of {} cannot be read", dir.display()),
         )
         .why(error.to_string())
         .fix(format!("heddle dump {}", path.display()))
-    })?;
+    })
+}
+
+fn print_info(dir: &Path, block: &Superblock, output: &Output) {
     let formatted = timestamp(u64::try_from(block.formatted_ms).unwrap_or(0));
     let directory = base64_url(&block.directory_id);
     let c = &block.calibration;
@@ -131,7 +201,7 @@ fn info(dir: &Path, output: &Output) -> Result<(), Failure> {
                 "write_fdatasync_p99_us": c.sync_p99_us,
             },
         }));
-        return Ok(());
+        return;
     }
     let row = |name: &str, value: String| line(&format!("{name:<12} {value}"));
     row("directory", dir.display().to_string());
@@ -157,5 +227,4 @@ fn info(dir: &Path, output: &Output) -> Result<(), Failure> {
             c.writes
         ),
     );
-    Ok(())
 }

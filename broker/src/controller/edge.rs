@@ -257,7 +257,10 @@ mod tests {
             let create = |n: usize| {
                 let handle = handle.clone();
                 let topics = vec![NewTopic::with_defaults(&format!("t{n}"))];
-                task::spawn(Queue::Produce, async move { handle.create_topics(topics, false).await })
+                task::spawn(
+                    Queue::Produce,
+                    async move { handle.create_topics(topics, false).await },
+                )
             };
             let creating: Vec<_> = (0..100).map(create).collect();
             let mut ids = Vec::new();

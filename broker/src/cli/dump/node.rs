@@ -41,8 +41,10 @@ fn describe(fact: Fact, block: &Superblock) -> Fact {
         .with("formatted", timestamp(u64::try_from(block.formatted_ms).unwrap_or(0)))
         .with("flush", block.flush.name())
         .with("calibration_writes", c.writes)
-        .with("dsync_us", format!("p50 {} p99 {}", c.dsync_p50_us, c.dsync_p99_us))
-        .with("write_fdatasync_us", format!("p50 {} p99 {}", c.sync_p50_us, c.sync_p99_us))
+        .with("dsync_p50_us", c.dsync_p50_us)
+        .with("dsync_p99_us", c.dsync_p99_us)
+        .with("write_fdatasync_p50_us", c.sync_p50_us)
+        .with("write_fdatasync_p99_us", c.sync_p99_us)
 }
 
 /// Prints a segment's index.
