@@ -94,7 +94,8 @@ impl Toy {
             let state = recovery.states.iter().find(|state| state.checkpoint.id == log_id(log));
             state.map_or(0, |state| state.checkpoint.synced_upto.0)
         };
-        let logs = logs.iter().map(|log| (*log, ToyLog { next: end_of(*log), ..ToyLog::default() }));
+        let logs =
+            logs.iter().map(|log| (*log, ToyLog { next: end_of(*log), ..ToyLog::default() }));
         Toy {
             journal,
             seen,
@@ -167,12 +168,10 @@ impl Toy {
 
 /// A batch whose values say which offset they belong to.
 pub fn batch(base: i64, epoch: LeaderEpoch, records: i64, value: usize) -> Vec<u8> {
-    let mut builder =
-        Builder::new(Codec::None).base_offset(Offset(base)).leader_epoch(epoch).producer(
-            storage::ids::ProducerId(7),
-            0,
-            (base % i64::from(i32::MAX)) as i32,
-        );
+    let mut builder = Builder::new(Codec::None)
+        .base_offset(Offset(base))
+        .leader_epoch(epoch)
+        .producer(storage::ids::ProducerId(7), 0, (base % i64::from(i32::MAX)) as i32);
     for record in 0..records {
         let text = format!("record {} ", base + record);
         let filled: Vec<u8> = text.bytes().cycle().take(value.max(text.len())).collect();
@@ -186,7 +185,8 @@ pub fn disk_bytes(dir: &Path, recovery: &Recovery, log: u32) -> Vec<u8> {
     let state = recovery.states.iter().find(|state| state.checkpoint.id == log_id(log)).unwrap();
     let mut bytes = Vec::new();
     for segment in &state.checkpoint.segments {
-        let path = dir.join("topics").join(log_dir(log)).join(format!("{:020}.log", segment.base.0));
+        let path =
+            dir.join("topics").join(log_dir(log)).join(format!("{:020}.log", segment.base.0));
         let file = read(&path);
         assert_eq!(file.len() as u64, segment.bytes, "a segment has its exact length: {path:?}");
         bytes.extend(file);
