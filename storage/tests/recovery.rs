@@ -1,5 +1,6 @@
 //! Recovery on a real disk: what is there after a stop that was not planned.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![expect(clippy::disallowed_methods, reason = "tests look at the disk past the engine")]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! A store in miniature for the journal's tests: logs that push batches and remember what was promised.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![expect(clippy::disallowed_methods, reason = "tests look at the disk past the engine")]
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use engine::shard::{Launch, block_on};
@@ -228,12 +229,10 @@ pub fn copy_dir(from: &Path, to: &Path) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the test looks at the disk past the engine")]
 pub fn read(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap_or_else(|error| panic!("{path:?}: {error}"))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the test damages the disk past the engine")]
 pub fn write(path: &Path, bytes: &[u8]) {
     std::fs::write(path, bytes).unwrap();
 }
