@@ -70,6 +70,19 @@ impl Slice {
         }
     }
 
+    /// The block behind it again, if this is its last slice: to fill it anew without asking the arena.
+    ///
+    /// # Errors
+    /// Gives the slice back when others share it, or when it is not a block's.
+    pub fn try_into_block(self) -> Result<Block, Slice> {
+        let Slice { owner, base, len } = self;
+        match Rc::try_unwrap(owner) {
+            Ok(Owner::Block(block)) => Ok(block),
+            Ok(heap) => Err(Slice { owner: Rc::new(heap), base, len }),
+            Err(owner) => Err(Slice { owner, base, len }),
+        }
+    }
+
     pub(super) fn block(&self) -> Option<&Block> {
         match &*self.owner {
             Owner::Block(block) => Some(block),
