@@ -12,6 +12,7 @@ pub mod limits;
 
 pub mod batch;
 pub mod log;
+pub mod tail;
 
 pub mod checkpoint;
 pub mod log_state;
@@ -20,7 +21,12 @@ pub mod superblock;
 pub mod checkpoint_log;
 mod disk;
 pub mod journal;
-
 pub mod node;
 pub mod record_log;
 mod recovery;
+
+pub mod checkpointing;
+pub mod cold_read;
+mod seal;
+pub mod store;
+pub mod write_behind;

@@ -244,13 +244,11 @@ impl Journal {
         self.wake.notify_one();
         loop {
             let progress = self.progress.notified();
-            let done = {
-                let state = self.state.borrow();
-                state.durable_upto >= upto || state.stopped
-            };
-            if done {
+            let state = self.state.borrow();
+            if state.durable_upto >= upto || state.stopped {
                 return;
             }
+            drop(state);
             progress.await;
         }
     }

@@ -1,0 +1,210 @@
+//! Where in a segment to look: sparse indexes, loaded or built when a cold reader first needs them.
+//!
+//! The segment being written has its index in memory, extended with each write. Those of sealed segments are kept up to
+//! a bound, the longest unused given up first. An index that is missing, damaged, or for other bytes than the segment
+//! holds is built again from the segment.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use ahash::AHashMap;
+
+use crate::ids::{FilePosition, Offset};
+use crate::log::SegmentIndex;
+use crate::log::read::ReadError;
+use crate::log::segment::index_file_name;
+use crate::seal;
+use crate::store::cell::LogCell;
+use crate::store::files::SegmentKey;
+use crate::store::shard_store::Inner;
+
+/// The active segment's index is extended on demand only when it lags by more than this; after a restart it is not
+/// there at all, and a look for one offset should not read a gigabyte for nothing.
+const LAG_BYTES_MAX: u64 = 1 << 20;
+
+/// Indexes of sealed segments.
+pub struct Indexes {
+    bytes_max: usize,
+    state: RefCell<State>,
+    rebuilt: Cell<u64>,
+}
+
+struct State {
+    map: AHashMap<SegmentKey, (Rc<SegmentIndex>, u64)>,
+    bytes: usize,
+    clock: u64,
+}
+
+impl Indexes {
+    /// Keeps at most `bytes_max` of them.
+    pub fn new(bytes_max: usize) -> Indexes {
+        let map = AHashMap::with_hasher(ahash::RandomState::with_seeds(9, 10, 11, 12));
+        let state = RefCell::new(State { map, bytes: 0, clock: 0 });
+        Indexes { bytes_max, state, rebuilt: Cell::new(0) }
+    }
+
+    /// Indexes that had to be built from their segment.
+    pub fn rebuilt(&self) -> u64 {
+        self.rebuilt.get()
+    }
+
+    /// Keeps an index that is at hand.
+    pub(crate) fn keep(&self, key: SegmentKey, index: Rc<SegmentIndex>) {
+        let mut state = self.state.borrow_mut();
+        state.clock += 1;
+        let now = state.clock;
+        state.bytes += cost(&index);
+        if let Some((old, _)) = state.map.insert(key, (index, now)) {
+            state.bytes -= cost(&old);
+        }
+        while state.bytes > self.bytes_max && state.map.len() > 1 {
+            let oldest = state.map.iter().map(|(key, (_, used))| (*used, *key)).min();
+            let Some((_, key)) = oldest else { break };
+            if let Some((old, _)) = state.map.remove(&key) {
+                state.bytes -= cost(&old);
+            }
+        }
+    }
+
+    /// Gives up the index of a segment.
+    pub(crate) fn forget(&self, key: SegmentKey) {
+        let mut state = self.state.borrow_mut();
+        if let Some((old, _)) = state.map.remove(&key) {
+            state.bytes -= cost(&old);
+        }
+    }
+
+    fn cached(&self, key: SegmentKey) -> Option<Rc<SegmentIndex>> {
+        let mut state = self.state.borrow_mut();
+        state.clock += 1;
+        let now = state.clock;
+        let (index, used) = state.map.get_mut(&key)?;
+        *used = now;
+        Some(index.clone())
+    }
+}
+
+fn cost(index: &SegmentIndex) -> usize {
+    size_of::<SegmentIndex>() + index.len() * 16
+}
+
+/// A question to an index.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lookup {
+    /// Where to look for the batch with this offset.
+    Offset(Offset),
+    /// Where to look for the first record at or after this time.
+    Timestamp(i64),
+}
+
+fn ask(index: &SegmentIndex, lookup: Lookup) -> FilePosition {
+    match lookup {
+        Lookup::Offset(offset) => index.position_for_offset(offset),
+        // Without such a record the walk finds nothing, from wherever it begins.
+        Lookup::Timestamp(time) => index.position_for_timestamp(time).unwrap_or(FilePosition(0)),
+    }
+}
+
+/// Where to begin looking in a segment whose file holds `limit` bytes of batches.
+pub(crate) async fn position(
+    inner: &Rc<Inner>,
+    cell: &Rc<LogCell>,
+    base: Offset,
+    limit: FilePosition,
+    lookup: Lookup,
+) -> Result<FilePosition, ReadError> {
+    if limit.0 <= u64::from(seal::index_interval(&cell.log.borrow().config)) {
+        return Ok(FilePosition(0));
+    }
+    let key = SegmentKey { slot: cell.slot, base };
+    if cell.log.borrow().written.segment.base == base {
+        return active_position(inner, cell, base, limit, lookup).await;
+    }
+    if let Some(index) = inner.indexes.cached(key) {
+        return Ok(ask(&index, lookup));
+    }
+    let loaded = load(inner, cell, base, limit).await;
+    let index = Rc::new(match loaded {
+        Some(index) if index.bytes() == limit.0 => index,
+        partial => {
+            let index = extend(inner, cell, base, limit, partial).await?;
+            seal::write_index(inner, cell, &index).await;
+            index
+        }
+    });
+    inner.indexes.keep(key, index.clone());
+    Ok(ask(&index, lookup))
+}
+
+async fn active_position(
+    inner: &Rc<Inner>,
+    cell: &Rc<LogCell>,
+    base: Offset,
+    limit: FilePosition,
+    lookup: Lookup,
+) -> Result<FilePosition, ReadError> {
+    let exact = matches!(lookup, Lookup::Timestamp(_));
+    let enough = |index: &SegmentIndex| {
+        index.base_offset() == base
+            && index.bytes() + if exact { 0 } else { LAG_BYTES_MAX } >= limit.0
+    };
+    if let Some(index) = cell.index.borrow().as_deref().filter(|index| enough(index)) {
+        return Ok(ask(index, lookup));
+    }
+    let before =
+        cell.index.borrow().as_deref().filter(|index| index.base_offset() == base).cloned();
+    let partial = match before {
+        Some(index) => Some(index),
+        // A clean shutdown has left one for what was there then.
+        None => load(inner, cell, base, limit).await,
+    };
+    let index = extend(inner, cell, base, limit, partial).await?;
+    let position = ask(&index, lookup);
+    let mut current = cell.index.borrow_mut();
+    let still_active = cell.log.borrow().written.segment.base == base;
+    let further = current
+        .as_deref()
+        .is_some_and(|other| other.base_offset() == base && other.bytes() >= index.bytes());
+    if still_active && !further {
+        *current = Some(Box::new(index));
+    }
+    Ok(position)
+}
+
+/// The index file of a segment, if it is sound and covers no more than the segment holds.
+async fn load(
+    inner: &Rc<Inner>,
+    cell: &Rc<LogCell>,
+    base: Offset,
+    limit: FilePosition,
+) -> Option<SegmentIndex> {
+    let path = inner.files.dir(&cell.log.borrow().dir).join(index_file_name(base));
+    let bytes = engine::file::read(&path).await.ok()?;
+    match SegmentIndex::decode(&bytes) {
+        Ok(index) if index.base_offset() == base && index.bytes() <= limit.0 => Some(index),
+        Ok(_) => None,
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "a damaged index is built again");
+            None
+        }
+    }
+}
+
+/// Reads the headers behind what `partial` covers, up to `limit`.
+async fn extend(
+    inner: &Rc<Inner>,
+    cell: &Rc<LogCell>,
+    base: Offset,
+    limit: FilePosition,
+    partial: Option<SegmentIndex>,
+) -> Result<SegmentIndex, ReadError> {
+    let (dir, interval) = {
+        let log = cell.log.borrow();
+        (log.dir.clone(), seal::index_interval(&log.config))
+    };
+    let index = partial.unwrap_or_else(|| SegmentIndex::new(base, interval));
+    let indexes = &inner.indexes;
+    indexes.rebuilt.set(indexes.rebuilt.get() + 1);
+    let key = SegmentKey { slot: cell.slot, base };
+    inner.cold.extend_index(key, &dir, limit, index).await
+}
