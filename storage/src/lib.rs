@@ -21,6 +21,7 @@ pub mod superblock;
 pub mod checkpoint_log;
 mod disk;
 pub mod journal;
+
 pub mod node;
 pub mod record_log;
 mod recovery;

@@ -244,11 +244,13 @@ impl Journal {
         self.wake.notify_one();
         loop {
             let progress = self.progress.notified();
-            let state = self.state.borrow();
-            if state.durable_upto >= upto || state.stopped {
+            let done = {
+                let state = self.state.borrow();
+                state.durable_upto >= upto || state.stopped
+            };
+            if done {
                 return;
             }
-            drop(state);
             progress.await;
         }
     }

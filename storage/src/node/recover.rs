@@ -114,12 +114,16 @@ impl Node {
 
         let mut report = replayed.report;
         report.took_ms = engine::time::now().since(started).as_millis() as u64;
-        let states = replayed
-            .checkpoints
-            .into_iter()
-            .filter(|checkpoint| known.logs.contains_key(&checkpoint.id))
-            .map(|checkpoint| LogState { checkpoint })
-            .collect();
+        let mut states = Vec::with_capacity(known.logs.len());
+        for checkpoint in replayed.checkpoints {
+            if known.logs.contains_key(&checkpoint.id) {
+                states.push(LogState { checkpoint });
+            } else {
+                tracing::error!(log = %checkpoint.id, dir = %checkpoint.dir, end = %checkpoint.synced_upto,
+                    "HDL-ST-023: a log has data and the metadata does not know it; it is kept and not served");
+                report.unlisted.push(checkpoint.id);
+            }
+        }
         Ok(Recovery {
             generation: next,
             salt,

@@ -105,7 +105,7 @@ async fn find(dir: &Path, name: &str) -> io::Result<Vec<Found>> {
             files.push(Found { sequence, path: dir.join(&entry.name), len: entry.len });
         }
     }
-    files.sort_by(|a, b| b.sequence.cmp(&a.sequence));
+    files.sort_by_key(|found| std::cmp::Reverse(found.sequence));
     Ok(files)
 }
 

@@ -39,6 +39,8 @@ pub struct RecoveryReport {
     pub deleted: u64,
     /// Logs nobody knows, with the number of their entries; their frames are in quarantine.
     pub unknown: BTreeMap<LogId, u64>,
+    /// Logs with a checkpoint that the metadata does not know and has no tombstone of: replayed and kept, not served.
+    pub unlisted: Vec<LogId>,
     /// Damage in acknowledged data.
     pub damage: Vec<DamageReport>,
     /// Logs that are offline, with the cause.

@@ -1,0 +1,182 @@
+//! The record log on a real disk.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![expect(clippy::disallowed_methods, reason = "tests look at the disk past the engine")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use storage::record_log::{RecordLog, RecordLogError};
+use support::{read, run, write};
+
+const FILE_BYTES: u64 = 64 << 10;
+
+fn record(number: usize) -> Vec<u8> {
+    format!("record {number} ").into_bytes().repeat(1 + number % 7)
+}
+
+/// Opens the log, does `work`, drops it; returns what it held before.
+fn with_log<W>(dir: &Path, work: W) -> Result<Vec<Vec<u8>>, RecordLogError>
+where
+    W: AsyncFnOnce(&RecordLog, &[Vec<u8>]) + 'static,
+{
+    let dir = dir.to_owned();
+    run(async move {
+        let (log, records) = RecordLog::open(&dir, "meta", FILE_BYTES).await?;
+        work(&log, &records).await;
+        Ok(records)
+    })
+}
+
+fn contents(dir: &Path) -> Result<Vec<Vec<u8>>, RecordLogError> {
+    with_log(dir, async |_: &RecordLog, _: &[Vec<u8>]| {})
+}
+
+/// The log's files, by name; the one in force begins with the snapshot's frame of its own sequence.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> =
+        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// Appends come back in order, across reopening, and a second file is always ready.
+#[test]
+fn appends_come_back_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(contents(dir.path()).unwrap().is_empty());
+    for round in 0..5 {
+        let before = with_log(dir.path(), async move |log: &RecordLog, _: &[Vec<u8>]| {
+            log.append(vec![record(2 * round), record(2 * round + 1)]).await.unwrap();
+        });
+        assert_eq!(before.unwrap().len(), 2 * round);
+        assert_eq!(files(dir.path()).len(), 2);
+    }
+    let expected: Vec<_> = (0..10).map(record).collect();
+    assert_eq!(contents(dir.path()).unwrap(), expected);
+}
+
+/// A snapshot replaces everything; a log that is never snapshot grows instead of refusing.
+#[test]
+fn snapshots_replace_and_full_files_are_changed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    with_log(dir.path(), async |log: &RecordLog, _: &[Vec<u8>]| {
+        for number in 0..200 {
+            log.append(vec![record(number)]).await.unwrap();
+            if number == 100 {
+                assert!(log.needs_snapshot());
+                log.snapshot(vec![b"one".to_vec(), b"two".to_vec()]).await.unwrap();
+                assert!(!log.needs_snapshot());
+            }
+        }
+    })
+    .unwrap();
+    let found = contents(dir.path()).unwrap();
+    assert_eq!(found[..2], [b"one".to_vec(), b"two".to_vec()]);
+    assert_eq!(found[2..], (101..200).map(record).collect::<Vec<_>>());
+    assert_eq!(files(dir.path()).len(), 2);
+}
+
+/// A snapshot larger than the files makes them grow.
+#[test]
+fn files_grow_with_the_snapshot() {
+    let dir = tempfile::tempdir().unwrap();
+    with_log(dir.path(), async |log: &RecordLog, _: &[Vec<u8>]| {
+        log.snapshot(vec![vec![7; 300 << 10]; 3]).await.unwrap();
+        log.append(vec![b"behind".to_vec()]).await.unwrap();
+    })
+    .unwrap();
+    let found = contents(dir.path()).unwrap();
+    assert_eq!((found.len(), found[2].len(), found[3].as_slice()), (4, 300 << 10, &b"behind"[..]));
+}
+
+/// The last append torn, at each sector: everything before it is there.
+#[test]
+fn a_torn_append_is_dropped_whole() {
+    let origin = tempfile::tempdir().unwrap();
+    with_log(origin.path(), async |log: &RecordLog, _: &[Vec<u8>]| {
+        for _ in 0..4 {
+            log.append(vec![vec![1; 700], vec![2; 700]]).await.unwrap();
+        }
+    })
+    .unwrap();
+    let name = files(origin.path())[0].clone();
+    // The snapshot takes one block, each append one.
+    let last = 4 * 4096;
+    for cut in (0..4096).step_by(512) {
+        let dir = tempfile::tempdir().unwrap();
+        support::copy_dir(origin.path(), dir.path());
+        let mut file = read(&name);
+        file[last + cut..last + 4096].fill(0);
+        write(&dir.path().join(name.file_name().unwrap()), &file);
+        let whole = cut >= 56 + 2 * 704;
+        assert_eq!(contents(dir.path()).unwrap().len(), if whole { 8 } else { 6 }, "cut at {cut}");
+    }
+}
+
+/// Damage before the last append was acknowledged: the log is refused, not cut.
+#[test]
+fn damage_in_the_middle_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    with_log(dir.path(), async |log: &RecordLog, _: &[Vec<u8>]| {
+        for number in 0..4 {
+            log.append(vec![record(number)]).await.unwrap();
+        }
+    })
+    .unwrap();
+    let name = files(dir.path())[0].clone();
+    let mut file = read(&name);
+    file[2 * 4096 + 60] ^= 1;
+    write(&name, &file);
+    assert!(matches!(contents(dir.path()), Err(RecordLogError::Damaged { .. })));
+}
+
+/// The file in force is gone or its snapshot is damaged: the one kept ready, which holds old frames, is not mistaken
+/// for the log.
+#[test]
+fn an_old_file_is_not_taken_for_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    with_log(dir.path(), async |log: &RecordLog, _: &[Vec<u8>]| {
+        log.append(vec![record(1)]).await.unwrap();
+        log.snapshot(vec![record(2)]).await.unwrap();
+    })
+    .unwrap();
+    let current = files(dir.path())[0].clone();
+    let whole = read(&current);
+    let mut damaged = whole.clone();
+    damaged[60] ^= 1;
+    write(&current, &damaged);
+    assert!(matches!(contents(dir.path()), Err(RecordLogError::Lost { .. })));
+    std::fs::remove_file(&current).unwrap();
+    assert!(matches!(contents(dir.path()), Err(RecordLogError::Lost { .. })));
+    write(&current, &whole);
+    assert_eq!(contents(dir.path()).unwrap(), [record(2)]);
+}
+
+/// A snapshot cut short by a crash leaves the log as it was.
+#[test]
+fn a_snapshot_cut_short_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    with_log(dir.path(), async |log: &RecordLog, _: &[Vec<u8>]| {
+        log.append(vec![record(1)]).await.unwrap();
+    })
+    .unwrap();
+    let next = files(dir.path())[1].clone();
+    let mut file = read(&next);
+    // The front of a frame that never became whole.
+    file[..8].copy_from_slice(b"HDLRECRD");
+    write(&next, &file);
+    assert_eq!(contents(dir.path()).unwrap(), [record(1)]);
+}
+
+/// An append larger than the limit is refused and leaves the log in order.
+#[test]
+fn an_append_too_large_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    with_log(dir.path(), async |log: &RecordLog, _: &[Vec<u8>]| {
+        let refused = log.append(vec![vec![0; 17 << 20]]).await;
+        assert!(matches!(refused, Err(RecordLogError::TooLarge { .. })));
+        log.append(vec![record(1)]).await.unwrap();
+    })
+    .unwrap();
+    assert_eq!(contents(dir.path()).unwrap(), [record(1)]);
+}
