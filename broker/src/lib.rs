@@ -4,7 +4,13 @@
 //! image and records, `config`) <- `api` <- `shard` and `net` <- `server` <- `cli`.
 
 pub mod api;
+#[expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "commands run on plain threads, outside the shards"
+)]
 pub mod cli;
+#[expect(clippy::disallowed_methods, reason = "read once, before the shards start")]
 pub mod config;
 pub mod controller;
 pub mod fetch;

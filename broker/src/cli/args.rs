@@ -67,7 +67,13 @@ pub struct Bootstrap {
     )]
     pub bootstrap_server: String,
     /// Seconds to wait for each answer
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86_400), help_heading = COMMON)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 30,
+        value_parser = clap::value_parser!(u64).range(1..=86_400),
+        help_heading = COMMON
+    )]
     pub timeout: u64,
 }
 

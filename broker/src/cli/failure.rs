@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::json;
+
 use crate::cli::client::ClientError;
 use crate::config::ConfigError;
 
@@ -30,7 +32,7 @@ pub struct Failure {
     /// The process's exit code.
     pub exit: u8,
     /// Configuration errors that carry their own codes; when there are any, they are what is shown.
-    pub errors: Vec<ConfigError>,
+    pub errors: Box<[ConfigError]>,
 }
 
 impl Failure {
@@ -42,7 +44,7 @@ impl Failure {
             why: None,
             fix: None,
             exit: EXIT_FAILED,
-            errors: Vec::new(),
+            errors: Box::default(),
         }
     }
 
@@ -81,23 +83,28 @@ impl Failure {
 
     /// The failure as one JSON object on one line.
     pub fn to_json(&self) -> serde_json::Value {
-        let one = |code: &str, what: &str, why: Option<&str>, fix: Option<&str>| serde_json::json!({ "code": code, "what": what, "why": why, "fix": fix });
         let errors: Vec<_> = match self.errors.is_empty() {
-            true => vec![one(&self.code, &self.what, self.why.as_deref(), self.fix.as_deref())],
+            true => vec![json!({
+                "code": self.code,
+                "what": self.what,
+                "why": self.why,
+                "fix": self.fix,
+            })],
             false => self
                 .errors
                 .iter()
-                .map(|e| {
-                    one(
-                        e.code,
-                        &e.what,
-                        Some(&format!("{} ({})", e.why, e.source)),
-                        e.fix.as_deref(),
-                    )
+                .map(|error| {
+                    json!({
+                        "code": error.code,
+                        "what": error.what,
+                        "where": error.source.to_string(),
+                        "why": error.why,
+                        "fix": error.fix,
+                    })
                 })
                 .collect(),
         };
-        serde_json::json!({ "errors": errors, "exit": self.exit })
+        json!({ "errors": errors, "exit": self.exit })
     }
 }
 
@@ -122,7 +129,7 @@ impl fmt::Display for Failure {
 impl From<Vec<ConfigError>> for Failure {
     fn from(errors: Vec<ConfigError>) -> Self {
         let what = format!("{} error(s) in the configuration", errors.len());
-        Failure { errors, ..Failure::new("HDL-CFG-000", what).exit(EXIT_USAGE) }
+        Failure { errors: errors.into(), ..Failure::new("HDL-CFG-000", what).exit(EXIT_USAGE) }
     }
 }
 

@@ -8,17 +8,17 @@ pub struct Entry {
     /// The value, unescaped, without trailing blanks.
     pub value: String,
     /// The line the key stands on.
-    pub line: usize,
+    pub line: u32,
     /// The column the key begins at.
-    pub key_column: usize,
+    pub key_column: u32,
     /// The line the value begins on.
-    pub value_line: usize,
+    pub value_line: u32,
     /// The column the value begins at.
-    pub value_column: usize,
+    pub value_column: u32,
 }
 
 /// A syntax error: line, column, what is wrong.
-pub type SyntaxError = (usize, usize, String);
+pub type SyntaxError = (u32, u32, String);
 
 /// Reads a properties file. Comments begin with `#` or `!`; a key ends at `=`, `:` or a blank; a
 /// line that ends in a backslash goes on with the next line's first visible character.
@@ -41,8 +41,8 @@ pub fn parse_properties(text: &str) -> Result<Vec<Entry>, SyntaxError> {
 struct Reader {
     chars: Vec<char>,
     at: usize,
-    line: usize,
-    column: usize,
+    line: u32,
+    column: u32,
 }
 
 impl Reader {
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn check(text: &str, expected: &[(&str, &str, usize, usize)]) {
+    fn check(text: &str, expected: &[(&str, &str, u32, u32)]) {
         let entries = parse_properties(text).expect("the text is a properties file");
         let got: Vec<_> = entries
             .iter()

@@ -140,7 +140,7 @@ impl Default for Gathered {
 
 impl Gathered {
     fn file(&mut self, path: &Path, entries: Vec<Entry>) {
-        let mut lines: BTreeMap<String, usize> = BTreeMap::new();
+        let mut lines: BTreeMap<String, u32> = BTreeMap::new();
         for entry in entries {
             let place = |line, column| Source::File { path: path.to_owned(), line, column };
             let canonical = registry::find_broker(&entry.key).map_or(&*entry.key, |p| p.name);

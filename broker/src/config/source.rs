@@ -15,9 +15,9 @@ pub enum Source {
         /// The file.
         path: PathBuf,
         /// The line.
-        line: usize,
+        line: u32,
         /// The column the key or the value begins at.
-        column: usize,
+        column: u32,
     },
     /// An environment variable.
     Environment {
