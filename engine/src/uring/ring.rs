@@ -226,8 +226,13 @@ impl Ring {
     }
 
     /// Shuts a socket down, both ways.
-    pub fn shutdown(&self, fd: &Descriptor) {
-        self.push_ignored(opcode::Shutdown::new(types::Fd(fd.raw()), libc::SHUT_RDWR).build());
+    ///
+    /// The kernel gives this to a worker thread, which looks the descriptor up only then: it has to stay
+    /// open until the completion, or the shutdown meets whatever has got its number meanwhile.
+    pub fn shutdown(&self, fd: &Rc<Descriptor>) {
+        let entry = opcode::Shutdown::new(types::Fd(fd.raw()), libc::SHUT_RDWR).build();
+        // SAFETY: the entry carries numbers only, and the operation in flight owns its descriptor.
+        unsafe { self.start_for(entry, fd, Hold::Nothing, Listener::Nobody, false) };
     }
 
     /// Ends the sleep of the shard behind another ring.
