@@ -120,7 +120,7 @@ impl Node {
                 states.push(LogState { checkpoint });
             } else {
                 tracing::error!(log = %checkpoint.id, dir = %checkpoint.dir, end = %checkpoint.synced_upto,
-                    "HDL-ST-023: a log has data and the metadata does not know it; it is kept and not served");
+                    "HDL-ST-043: a log has data and the metadata does not know it; it is kept and not served");
                 report.unlisted.push(checkpoint.id);
             }
         }

@@ -8,6 +8,7 @@ use crate::journal::EntryKind;
 use crate::journal::frame::{EntryHead, FrameEntry};
 use crate::log::epochs::Epochs;
 use crate::log::producers::Producers;
+use std::collections::BTreeMap;
 
 const BLOCK: u64 = 4096;
 
@@ -52,6 +53,9 @@ pub(crate) struct Rebuild {
     pub(crate) seen_in: Option<u16>,
     /// Frames that may have held entries of it are missing.
     pub(crate) suspect: Option<String>,
+    /// Segments whose file is missing or short, with the cause. That is damage, unless an entry moves the log's start
+    /// behind them: retention deletes files before a checkpoint says so. Nothing is written to them.
+    absent: BTreeMap<Offset, String>,
 }
 
 impl Rebuild {
@@ -65,6 +69,7 @@ impl Rebuild {
             writes: Vec::new(),
             seen_in: None,
             suspect: None,
+            absent: BTreeMap::new(),
             checkpoint,
         }
     }
@@ -78,6 +83,32 @@ impl Rebuild {
         self.replay_from
     }
 
+    /// A segment's file is missing or short.
+    pub(crate) fn on_absent(&mut self, segment: Offset, reason: String) {
+        self.absent.insert(segment, reason);
+    }
+
+    /// Judges the absent segments, once everything is replayed: those before the log's start are gone for good, for any
+    /// other the log goes offline.
+    pub(crate) fn settle_absent(&mut self) {
+        let segments = &self.checkpoint.segments;
+        let behind = |base: &Offset| {
+            let after = segments.iter().find(|segment| segment.base > *base);
+            after.map_or(self.checkpoint.synced_upto, |segment| segment.base)
+        };
+        let needed = self.absent.iter().find(|(base, _)| behind(base) > self.checkpoint.log_start);
+        if let Some((_, reason)) = needed {
+            let reason = reason.clone();
+            self.take_offline(reason);
+            return;
+        }
+        self.checkpoint.segments.retain(|segment| !self.absent.contains_key(&segment.base));
+        if self.checkpoint.segments.is_empty() {
+            self.tail.clear();
+            self.tail_at = 0;
+        }
+    }
+
     /// Whether any entry was taken in.
     pub(crate) fn is_touched(&self) -> bool {
         self.state.is_some()
@@ -86,7 +117,7 @@ impl Rebuild {
     /// Takes the log offline; what was taken in before stays.
     pub(crate) fn take_offline(&mut self, reason: String) {
         if self.checkpoint.offline.is_none() {
-            tracing::error!(log = %self.checkpoint.id, dir = %self.checkpoint.dir, %reason, "HDL-ST-020: a partition is offline");
+            tracing::error!(log = %self.checkpoint.id, dir = %self.checkpoint.dir, %reason, "HDL-ST-040: a partition is offline");
             self.checkpoint.offline = Some(reason);
         }
     }
@@ -98,11 +129,16 @@ impl Rebuild {
 
     /// Takes an entry in.
     pub(crate) fn apply(&mut self, entry: &FrameEntry<'_>, now_ms: i64) -> Applied {
-        if entry.lsn < self.replay_from {
-            return Applied::Covered;
-        }
-        if self.checkpoint.offline.is_some() {
+        if self.checkpoint.offline.is_some() && entry.lsn >= self.replay_from {
             return Applied::Refused;
+        }
+        // A checkpoint taken while a log-start was on its way to the disk lies behind the entry and does not know the new
+        // start. The start only moves up, so the entry is taken in wherever it stands.
+        let late_start = entry.head.kind == EntryKind::LogStart
+            && entry.head.base_offset > self.checkpoint.log_start
+            && entry.head.base_offset <= self.checkpoint.synced_upto;
+        if entry.lsn < self.replay_from && !late_start {
+            return Applied::Covered;
         }
         let applied = self.start_state().and_then(|()| match entry.head.kind {
             EntryKind::Append => self.append(&entry.head, entry.payload, now_ms),
@@ -220,7 +256,9 @@ impl Rebuild {
             self.tail_at += rest as u64;
             self.writes.push(write);
         }
-        std::mem::take(&mut self.writes)
+        let mut writes = std::mem::take(&mut self.writes);
+        writes.retain(|write| !self.absent.contains_key(&write.segment));
+        writes
     }
 
     /// The last writes: they leave the active segment at its exact length.
@@ -288,5 +326,180 @@ pub(crate) fn note(segment: &mut SegmentMeta, batch: &BatchView<'_>) {
     if batch.max_timestamp() > segment.max_timestamp {
         segment.max_timestamp = batch.max_timestamp();
         segment.max_timestamp_offset = batch.last_offset();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    use super::*;
+    use crate::batch::{Builder, Codec, NewRecord};
+    use crate::durability::Durability;
+    use crate::ids::{LeaderEpoch, LogId};
+
+    fn batch(base: i64, records: usize, value: usize) -> Vec<u8> {
+        let mut builder =
+            Builder::new(Codec::None).base_offset(Offset(base)).leader_epoch(LeaderEpoch(3));
+        for _ in 0..records {
+            builder.push(NewRecord::of(&vec![7; value]).at(1000 + base));
+        }
+        builder.build().unwrap()
+    }
+
+    /// Applies an entry of this kind; an append carries `payload`.
+    fn apply(
+        log: &mut Rebuild,
+        lsn: u64,
+        kind: EntryKind,
+        span: (i64, i64),
+        payload: &[u8],
+    ) -> Applied {
+        apply_rolled(log, lsn, kind, span, payload, false)
+    }
+
+    fn apply_rolled(
+        log: &mut Rebuild,
+        lsn: u64,
+        kind: EntryKind,
+        (base, next): (i64, i64),
+        payload: &[u8],
+        roll: bool,
+    ) -> Applied {
+        let head = EntryHead {
+            kind,
+            roll,
+            durability: Durability::Device,
+            log: log.checkpoint.id,
+            base_offset: Offset(base),
+            next_offset: Offset(next),
+            payload_at: 0,
+            payload_len: payload.len() as u32,
+        };
+        log.apply(&FrameEntry { lsn: Lsn(lsn), head, payload }, 0)
+    }
+
+    fn empty() -> Rebuild {
+        Rebuild::new(LogCheckpoint::empty(
+            LogId { topic: [1; 16], partition: 0, incarnation: 0 },
+            "a/0",
+        ))
+    }
+
+    /// A log of three batches of one record in three segments at 0, 1 and 2.
+    fn three_segments() -> LogCheckpoint {
+        let mut log = empty();
+        for base in 0..3 {
+            let payload = batch(base, 1, 5000);
+            let span = (base, base + 1);
+            assert_eq!(
+                apply_rolled(&mut log, 1, EntryKind::Append, span, &payload, true),
+                Applied::Taken
+            );
+        }
+        log.take_last_writes();
+        let mut checkpoint = log.finish();
+        checkpoint.replay_from = Lsn(10);
+        checkpoint
+    }
+
+    #[test]
+    fn writes_are_aligned_and_leave_exact_lengths() {
+        let mut log = empty();
+        let (first, second, third) = (batch(0, 2, 3000), batch(2, 1, 10), batch(3, 1, 9000));
+        assert_eq!(apply(&mut log, 1, EntryKind::Append, (0, 2), &first), Applied::Taken);
+        let early = log.take_writes();
+        assert_eq!((early[0].position, early[0].bytes.as_slice()), (0, first.as_slice()));
+        assert_eq!(apply(&mut log, 2, EntryKind::Append, (2, 3), &second), Applied::Taken);
+        assert_eq!(
+            apply_rolled(&mut log, 3, EntryKind::Append, (3, 4), &third, true),
+            Applied::Taken
+        );
+        let writes = log.take_last_writes();
+        assert_eq!(writes.len(), 2);
+        assert_eq!(
+            (writes[0].segment, writes[0].position),
+            (Offset(0), 4096),
+            "the partial block again"
+        );
+        assert_eq!(writes[0].cut, Some((first.len() + second.len()) as u64));
+        assert_eq!((writes[1].segment, writes[1].cut), (Offset(3), Some(third.len() as u64)));
+        let checkpoint = log.finish();
+        assert_eq!(checkpoint.tail_image, third[third.len() - third.len() % 4096..]);
+        assert_eq!(checkpoint.segments[0].max_timestamp_offset, Offset(2));
+        assert_eq!(Epochs::decode(&checkpoint.epochs).unwrap().latest(), Some(LeaderEpoch(3)));
+    }
+
+    #[test]
+    fn what_the_checkpoint_covers_is_passed_over_and_a_hole_takes_the_log_offline() {
+        let mut log = Rebuild::new(three_segments());
+        assert_eq!(
+            apply(&mut log, 9, EntryKind::Append, (2, 3), &batch(2, 1, 5000)),
+            Applied::Covered
+        );
+        assert_eq!(
+            apply(&mut log, 10, EntryKind::Append, (3, 4), &batch(3, 1, 10)),
+            Applied::Taken
+        );
+        assert_eq!(
+            apply(&mut log, 11, EntryKind::Append, (5, 6), &batch(5, 1, 10)),
+            Applied::Refused
+        );
+        assert!(log.checkpoint.offline.as_ref().unwrap().contains("goes on at offset 5"));
+        assert_eq!(log.checkpoint.synced_upto, Offset(4), "what was taken in stays");
+        assert_eq!(
+            apply(&mut log, 12, EntryKind::Append, (4, 5), &batch(4, 1, 10)),
+            Applied::Refused
+        );
+    }
+
+    #[test]
+    fn an_entry_that_is_not_what_it_says_is_refused() {
+        for payload in [batch(0, 2, 10), batch(1, 1, 10), vec![0; 70], Vec::new()] {
+            let mut log = empty();
+            assert_eq!(apply(&mut log, 1, EntryKind::Append, (0, 1), &payload), Applied::Refused);
+        }
+    }
+
+    /// A log-start was on its way when a checkpoint was taken: the checkpoint's LSN lies behind the entry and its log
+    /// start before it. Segments deleted for it are missing, and that is right.
+    #[test]
+    fn segments_deleted_before_a_checkpoint_said_so_are_no_damage() {
+        let mut log = Rebuild::new(three_segments());
+        log.on_absent(Offset(0), "segment 0 is missing".to_owned());
+        log.on_absent(Offset(1), "segment 1 is missing".to_owned());
+        assert_eq!(apply(&mut log, 9, EntryKind::LogStart, (2, 3), &[]), Applied::Taken);
+        log.settle_absent();
+        assert_eq!(log.checkpoint.offline, None);
+        assert_eq!(log.checkpoint.log_start, Offset(2));
+        assert_eq!(log.checkpoint.segments.len(), 1);
+        log.take_last_writes();
+        assert_eq!(log.finish().segments[0].base, Offset(2));
+    }
+
+    #[test]
+    fn an_absent_segment_that_is_needed_is_damage_and_is_not_written() {
+        let mut log = Rebuild::new(three_segments());
+        log.on_absent(Offset(2), "segment 2 is missing".to_owned());
+        assert_eq!(
+            apply(&mut log, 10, EntryKind::Append, (3, 4), &batch(3, 1, 10)),
+            Applied::Taken
+        );
+        assert!(log.take_writes().is_empty(), "a file full of holes would look whole next time");
+        log.settle_absent();
+        assert_eq!(log.checkpoint.offline.as_deref(), Some("segment 2 is missing"));
+    }
+
+    #[test]
+    fn everything_deleted_leaves_an_empty_log_with_its_offsets() {
+        let mut log = Rebuild::new(three_segments());
+        for base in 0..3 {
+            log.on_absent(Offset(base), "missing".to_owned());
+        }
+        assert_eq!(apply(&mut log, 10, EntryKind::LogStart, (3, 3), &[]), Applied::Taken);
+        log.settle_absent();
+        assert!(log.take_last_writes().is_empty());
+        let checkpoint = log.finish();
+        assert_eq!((checkpoint.log_start, checkpoint.synced_upto), (Offset(3), Offset(3)));
+        assert!(checkpoint.segments.is_empty() && checkpoint.offline.is_none());
     }
 }

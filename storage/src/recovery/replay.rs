@@ -112,17 +112,16 @@ impl<'a> Replayer<'a> {
         self.topics.join(&checkpoint.dir)
     }
 
-    /// Looks for the segment files that the checkpoints list. A log that lacks one is offline before anything is
-    /// written to it.
+    /// Looks for the segment files that the checkpoints list, before anything is written.
     pub(crate) async fn check_files(&mut self) -> io::Result<()> {
         let dirs: Vec<_> =
             self.logs.iter().map(|(id, log)| (*id, self.dir(log.checkpoint()))).collect();
         for (id, dir) in dirs {
             let listing = segments::list(&dir).await?;
-            if let Some(log) = self.logs.get_mut(&id)
-                && let Some(reason) = segments::damage(log.checkpoint(), &listing)
-            {
-                log.take_offline(reason);
+            if let Some(log) = self.logs.get_mut(&id) {
+                for (segment, cause) in segments::absent(log.checkpoint(), &listing) {
+                    log.on_absent(segment, cause);
+                }
             }
             self.listings.insert(id, listing);
         }
@@ -224,7 +223,7 @@ impl<'a> Replayer<'a> {
         let resume = gap.to.unwrap_or(Lsn(u64::MAX));
         let file = path.display().to_string();
         tracing::error!(shard, %file, position = gap.position, from = %gap.from, to = ?gap.to,
-            "HDL-ST-021: acknowledged frames of the journal are damaged");
+            "HDL-ST-041: acknowledged frames of the journal are damaged");
         self.damaged_files.insert(path.to_owned());
         self.report.damage.push(DamageReport {
             shard,
@@ -289,6 +288,7 @@ impl<'a> Replayer<'a> {
         for (id, mut log) in std::mem::take(&mut self.logs) {
             let dir = self.topics.join(&log.checkpoint().dir);
             let listing = self.listings.remove(&id).unwrap_or_default();
+            log.settle_absent();
             if let Some(reason) = &log.checkpoint().offline {
                 self.report.offline.insert(id, reason.clone());
             } else {
@@ -307,7 +307,7 @@ impl<'a> Replayer<'a> {
             self.remove_leftovers(&dir, &listing, &checkpoint).await?;
         }
         for (id, entries) in &self.report.unknown {
-            tracing::error!(log = %id, entries, "HDL-ST-022: the journal has entries of a log that the metadata does not \
+            tracing::error!(log = %id, entries, "HDL-ST-042: the journal has entries of a log that the metadata does not \
                 know and has no tombstone of; their frames are in quarantine");
         }
         self.report.quarantined = self.quarantine.kept.clone();

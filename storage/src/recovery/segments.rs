@@ -52,23 +52,25 @@ pub(crate) async fn list(dir: &Path) -> io::Result<Listing> {
     Ok(listing)
 }
 
-/// Why a log cannot serve: a segment that its checkpoint lists is missing or too short.
-pub(crate) fn damage(checkpoint: &LogCheckpoint, listing: &Listing) -> Option<String> {
+/// Segments that a checkpoint lists and that are missing or too short, each with the cause.
+pub(crate) fn absent(checkpoint: &LogCheckpoint, listing: &Listing) -> Vec<(Offset, String)> {
     let last = checkpoint.segments.len().saturating_sub(1);
-    checkpoint.segments.iter().enumerate().find_map(|(index, segment)| {
+    let judged = checkpoint.segments.iter().enumerate().filter_map(|(index, segment)| {
         // The active segment's last partial block is in the checkpoint.
         let active = index == last;
         let need = if active { segment.bytes - segment.bytes % BLOCK } else { segment.bytes };
         let name = segment_name(segment.base);
-        match listing.segments.get(&segment.base) {
-            None if segment.bytes == 0 => None,
-            None => Some(format!("segment file {name} is missing")),
+        let cause = match listing.segments.get(&segment.base) {
+            None if segment.bytes == 0 => return None,
+            None => format!("segment file {name} is missing"),
             Some(have) if *have < need => {
-                Some(format!("segment file {name} has {have} bytes and needs {need}"))
+                format!("segment file {name} has {have} bytes and needs {need}")
             }
-            Some(_) => None,
-        }
-    })
+            Some(_) => return None,
+        };
+        Some((segment.base, cause))
+    });
+    judged.collect()
 }
 
 /// Writes in order to the files of one log's directory, which is made if need be. Not synced.
@@ -114,7 +116,10 @@ mod tests {
         let mut checkpoint = LogCheckpoint::empty(id, "a/0");
         checkpoint.segments = vec![segment(0, 9000), segment(10, 5000)];
         let mut listing = Listing::default();
-        let text = |listing: &Listing| damage(&checkpoint, listing).unwrap_or_default();
+        let text = |listing: &Listing| {
+            let found = absent(&checkpoint, listing);
+            found.into_iter().map(|(_, cause)| cause).collect::<Vec<_>>().join("; ")
+        };
         assert!(text(&listing).contains("00000000000000000000.log is missing"));
         listing.segments.insert(Offset(0), 8999);
         listing.segments.insert(Offset(10), 4096);
