@@ -16,3 +16,5 @@ pub mod controller;
 pub mod fetch;
 pub mod limits;
 pub mod net;
+pub mod server;
+pub mod shard;

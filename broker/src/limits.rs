@@ -10,9 +10,9 @@ pub const REQUESTS_PER_CONNECTION_MAX: usize = 64;
 /// as large as the frame limit). Above it the connection is not read from.
 pub const CONNECTION_REQUEST_BYTES_MAX: usize = 16 << 20;
 
-/// Bodies up to this many bytes are gathered from the engine's shared receive buffers into heap memory; larger ones are
-/// received straight into an aligned block of their own size.
-pub const SMALL_BODY_BYTES_MAX: usize = 8 << 10;
+/// The part of a shard's memory that bodies of large requests may take, as a divisor: a quarter, so
+/// that requests waiting for the journal never hold the memory it needs to take them.
+pub const REQUEST_MEMORY_DIVISOR: usize = 4;
 
 /// A frame before the client has said anything valid (ApiVersions, and authentication later).
 pub const FIRST_FRAME_BYTES_MAX: usize = 512 << 10;
@@ -22,10 +22,13 @@ pub const FIRST_FRAME_BYTES_MAX: usize = 512 << 10;
 pub const FRAME_STALL_MAX: Duration = Duration::from_secs(30);
 
 /// Slowest transfer a large frame may have, bytes per second.
-pub const FRAME_RATE_BYTES_MIN: usize = 16 << 10;
+pub const FRAME_RATE_BYTES_MIN: usize = 128 << 10;
 
 /// Record bytes of fetch responses one connection may keep pinned while they are queued or being sent.
 pub const CONNECTION_PINNED_BYTES_MAX: usize = 64 << 20;
+
+/// Record pieces of a fetch response below this many bytes are copied together.
+pub const RECORDS_COPIED_MAX: usize = 512;
 
 /// Replies sent with one call, so that a connection with many small replies does not build one endless vector.
 pub const REPLIES_PER_SEND_MAX: usize = 64;
@@ -36,8 +39,8 @@ pub const CALLS_PER_PEER_MAX: usize = 1_024;
 /// Mail a ring queue between two shards holds; more waits in the sender's outbox, bounded by the calls in flight.
 pub const MAIL_QUEUE_SLOTS: usize = 1_024;
 
-/// Fetch sessions of the whole broker (`max.incremental.fetch.session.cache.slots`), divided among the shards.
-pub const FETCH_SESSIONS_MAX: usize = 1_000;
+/// Start and stop notices a shard may hold unread: a few from each of at most 1,024 shards.
+pub const LIFECYCLE_MAIL_MAX: usize = 4_096;
 
 /// A fetch session unused for this long may be evicted (`min.incremental.fetch.session.eviction.ms`).
 pub const FETCH_SESSION_IDLE_MS: i64 = 120_000;
@@ -47,6 +50,10 @@ pub const FETCH_SESSION_PARTITIONS_MAX: usize = 100_000;
 
 /// Longest time a fetch may wait for data (`max_wait_ms` above it is treated as this).
 pub const FETCH_WAIT_MAX: Duration = Duration::from_secs(600);
+
+/// Shortest time a produce waits for its acknowledgement: a flush takes what it takes, and an answer
+/// that comes before it only makes the client send everything again.
+pub const PRODUCE_TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
 /// Longest time a produce may wait for its acknowledgement, whatever the request asks.
 pub const PRODUCE_TIMEOUT_MAX: Duration = Duration::from_secs(600);

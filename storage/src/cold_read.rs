@@ -102,11 +102,11 @@ enum Chunk {
     },
 }
 
-type Loaded = Result<Slice, Rc<str>>;
+type Loaded = Result<Slice, Arc<str>>;
 
 /// Where a batch could not be had.
 enum Failure {
-    Disk(Rc<str>),
+    Disk(Arc<str>),
     Damaged { position: FilePosition, what: &'static str },
 }
 
@@ -227,7 +227,7 @@ impl ColdReader {
                 Asked::Ready(bytes) => return Ok(bytes.slice(0..len)),
                 Asked::Wait(receiver) => {
                     let loaded =
-                        receiver.await.map_err(|_| Rc::from("the read was given up"))??;
+                        receiver.await.map_err(|_| Arc::from("the read was given up"))??;
                     if loaded.len() >= len {
                         return Ok(loaded.slice(0..len));
                     }
@@ -273,14 +273,14 @@ impl ColdReader {
     }
 
     async fn load(&self, key: ChunkKey, dir: &Rc<str>, len: usize) -> Loaded {
-        let io = |error: std::io::Error| Rc::from(error.to_string());
+        let io = |error: std::io::Error| Arc::from(error.to_string());
         let file = self.files.get(key.segment, dir).await.map_err(io)?;
         let bytes = space::block_end(len as u64) as usize;
         let block = match buffer::try_alloc(bytes) {
             Some(block) => block,
             None => {
                 self.evict_to(0);
-                buffer::alloc(bytes).await.map_err(|error| Rc::from(error.to_string()))?
+                buffer::alloc(bytes).await.map_err(|error| Arc::from(error.to_string()))?
             }
         };
         let _share = self.device.take(bytes).await;

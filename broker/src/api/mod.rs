@@ -5,21 +5,30 @@
 //! encode at the same version; error codes are chosen here and nowhere else.
 
 pub mod context;
+pub mod table;
 
 pub mod alter_configs;
 pub mod create_partitions;
 pub mod create_topics;
+pub mod delete_records;
 pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
+pub mod fetch;
 pub mod find_coordinator;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
+pub mod list_offsets;
 pub mod metadata;
+pub mod offset_for_leader_epoch;
+pub mod produce;
 
 mod authorized_operations;
 mod config_resource;
+mod errors;
+mod fetch_response;
 mod once;
+mod partitions;
 mod refusal;
 
 #[cfg(test)]

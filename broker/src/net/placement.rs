@@ -79,8 +79,10 @@ impl Placement {
         let on_shard = &mut self.per_shard[shard.0 as usize];
         *on_shard = on_shard.checked_sub(1).expect("a closed connection was open on its shard");
         self.total = self.total.checked_sub(1).expect("a closed connection was counted");
-        let from_address =
-            self.per_address.get_mut(&address).expect("a closed connection had its address counted");
+        let from_address = self
+            .per_address
+            .get_mut(&address)
+            .expect("a closed connection had its address counted");
         *from_address -= 1;
         if *from_address == 0 {
             self.per_address.remove(&address);
@@ -103,7 +105,8 @@ mod tests {
     #[test]
     fn connections_go_to_the_least_loaded_shard() {
         let mut placement = Placement::new(3, 100, 100);
-        let shards: Vec<u16> = (0..6).map(|_| placement.admit(A).expect("there is room").0).collect();
+        let shards: Vec<u16> =
+            (0..6).map(|_| placement.admit(A).expect("there is room").0).collect();
         assert_eq!(shards, [0, 1, 2, 0, 1, 2]);
         placement.on_closed(ShardId(1), A);
         placement.on_closed(ShardId(1), A);

@@ -3,7 +3,7 @@
 //! Everything that can refuse comes before the journal takes the batch, and nothing after it can fail: an offset or a
 //! sequence number that was assigned is in the journal.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::batch::check::{Checked, Rules, check_produced};
 use crate::batch::patch::copy_patched;
@@ -68,7 +68,7 @@ pub enum AppendError {
     },
     /// The log is offline.
     #[error("the partition is offline: {0}")]
-    Offline(Rc<str>),
+    Offline(Arc<str>),
     /// The log was deleted.
     #[error("the partition was deleted")]
     Deleted,
@@ -77,7 +77,7 @@ pub enum AppendError {
     Stopped,
     /// The file system refused to make room, for another reason than being full.
     #[error("no room could be made: {0}")]
-    Io(Rc<str>),
+    Io(Arc<str>),
 }
 
 /// The rules for batches that a log's settings amount to.

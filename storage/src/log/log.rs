@@ -13,6 +13,7 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use engine::buffer::Slice;
 
@@ -34,7 +35,7 @@ pub enum Standing {
     /// Reads and appends.
     Online,
     /// Recovery found damage in acknowledged data, or a segment turned out to be damaged: the cause.
-    Offline(Rc<str>),
+    Offline(Arc<str>),
     /// Its topic is gone.
     Deleted,
 }

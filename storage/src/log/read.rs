@@ -1,6 +1,6 @@
 //! Where the batches a reader wants are: in the tail, in a segment, or not there yet. Decides; reads no file.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use engine::buffer::Slice;
 
@@ -52,7 +52,7 @@ pub enum ReadError {
     },
     /// The log is offline.
     #[error("the partition is offline: {0}")]
-    Offline(Rc<str>),
+    Offline(Arc<str>),
     /// The log was deleted.
     #[error("the partition was deleted")]
     Deleted,
@@ -72,7 +72,7 @@ pub enum ReadError {
         /// The segment, by its base.
         segment: Offset,
         /// The system's words.
-        cause: Rc<str>,
+        cause: Arc<str>,
     },
 }
 

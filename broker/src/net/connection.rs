@@ -1,0 +1,321 @@
+//! One client connection: its state, its life from accept to close, and its writer.
+//!
+//! Two tasks: the reader (`net::reader`) takes frames off the socket and starts requests, the
+//! writer sends replies in the order of the requests. The reader stops reading while too much is
+//! outstanding, so a connection's memory is bounded by what it may have in flight.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use engine::buffer::Piece;
+use engine::net::{Accepted, Stream};
+use engine::shard::ShardId;
+use engine::sync::{Notify, Permit};
+use engine::task::{self, Queue};
+use engine::time::{self, Instant};
+
+use super::reader;
+use super::reply_order::{ReplyOrder, Ticket};
+use crate::limits::{
+    CONNECTION_PINNED_BYTES_MAX, CONNECTION_REQUEST_BYTES_MAX, FRAME_RATE_BYTES_MIN,
+    FRAME_STALL_MAX, REPLIES_PER_SEND_MAX, REQUESTS_PER_CONNECTION_MAX, SHUTDOWN_GRACE,
+};
+use crate::shard::{Mail, Shard};
+
+/// The shard that accepts and keeps the books of all connections.
+const ACCEPTING: ShardId = ShardId(0);
+
+/// A response, ready to be sent.
+pub struct Reply {
+    /// The whole frame, length prefix included.
+    pub pieces: Vec<Piece>,
+    /// Record bytes in `pieces` that lie in the store's buffers.
+    pub pinned: usize,
+}
+
+impl From<Vec<u8>> for Reply {
+    fn from(frame: Vec<u8>) -> Reply {
+        Reply { pieces: vec![Piece::Vec(frame)], pinned: 0 }
+    }
+}
+
+/// One client connection.
+pub struct Connection {
+    /// The client.
+    pub peer: SocketAddr,
+    /// Which of the configured listeners it came in by.
+    pub listener: usize,
+    pub(super) stream: Stream,
+    replies: RefCell<ReplyOrder<Reply>>,
+    /// A reply may leave, or the connection closes.
+    writer_wake: Notify,
+    /// Something outstanding got less, or the connection closes.
+    reader_wake: Notify,
+    /// The connection closes: whoever waits for data on its behalf stops.
+    closed: Notify,
+    request_bytes: Cell<usize>,
+    pinned_bytes: Cell<usize>,
+    is_closed: Cell<bool>,
+    is_finishing: Cell<bool>,
+    last_active: Cell<Instant>,
+    /// When the frame that is being received began, and its length if that is known.
+    frame: Cell<Option<(Instant, usize)>>,
+    /// When the send in progress began.
+    sending: Cell<Option<Instant>>,
+}
+
+/// A request that was read: its place in the order of replies, and its bytes in the budget. Dropped
+/// without an answer (its task was cancelled, or it has none to give) it counts as answered with
+/// nothing.
+pub struct Request {
+    connection: Rc<Connection>,
+    ticket: Option<Ticket>,
+    bytes: usize,
+    memory: Option<Permit>,
+}
+
+/// Serves a connection placed on this shard, in tasks of its own.
+pub fn start(shard: &Rc<Shard>, accepted: Accepted, listener: usize) {
+    task::spawn(Queue::Produce, serve(shard.clone(), accepted, listener));
+}
+
+async fn serve(shard: Rc<Shard>, accepted: Accepted, listener: usize) {
+    let peer = accepted.peer();
+    let connection = Rc::new(Connection::new(peer, listener, accepted.into_stream()));
+    if let Some(id) = shard.connections.open(connection.clone()) {
+        connection.run(&shard).await;
+        shard.connections.closed(id);
+    }
+    match shard.id == ACCEPTING {
+        true => shard.connections.on_closed(shard.id, peer.ip()),
+        false => shard.post(ACCEPTING, Mail::Closed(peer.ip())),
+    }
+}
+
+impl Connection {
+    fn new(peer: SocketAddr, listener: usize, stream: Stream) -> Connection {
+        Connection {
+            peer,
+            listener,
+            stream,
+            replies: RefCell::default(),
+            writer_wake: Notify::default(),
+            reader_wake: Notify::default(),
+            closed: Notify::default(),
+            request_bytes: Cell::new(0),
+            pinned_bytes: Cell::new(0),
+            is_closed: Cell::new(false),
+            is_finishing: Cell::new(false),
+            last_active: Cell::new(time::now()),
+            frame: Cell::new(None),
+            sending: Cell::new(None),
+        }
+    }
+
+    async fn run(self: &Rc<Self>, shard: &Rc<Shard>) {
+        let writer = task::spawn(Queue::Produce, self.clone().write());
+        let end = reader::read(shard, self).await;
+        if let Some(words) = end.complaint() {
+            if let Some(held_back) = shard.connections.complaints.take() {
+                let peer = self.peer;
+                tracing::warn!(%peer, held_back, "HDL-NET-003: closing a connection: {words}");
+            }
+        }
+        if end.lets_replies_leave() {
+            // What was asked before still gets its answer.
+            let _ = time::timeout(
+                SHUTDOWN_GRACE,
+                self.until(|connection| {
+                    connection.replies.borrow().outstanding() == 0
+                        && connection.sending.get().is_none()
+                }),
+            )
+            .await;
+        }
+        self.shutdown();
+        writer.await;
+        self.stream.clone().close().await;
+    }
+
+    /// Sends replies in order until the connection closes.
+    async fn write(self: Rc<Self>) {
+        let mut ready = Vec::new();
+        let mut queued = VecDeque::new();
+        while !self.is_closed.get() {
+            self.replies.borrow_mut().take_ready(&mut ready);
+            // Places became free, whether or not there is something to send.
+            self.reader_wake.notify_all();
+            queued.extend(ready.drain(..));
+            if queued.is_empty() {
+                self.writer_wake.notified().await;
+                continue;
+            }
+            let mut pinned = 0;
+            let mut pieces = Vec::new();
+            for reply in queued.drain(..queued.len().min(REPLIES_PER_SEND_MAX)) {
+                let Reply { pieces: of_reply, pinned: by_reply } = reply;
+                pieces.extend(of_reply);
+                pinned += by_reply;
+            }
+            self.sending.set(Some(time::now()));
+            let sent = self.stream.send(pieces).await;
+            self.sending.set(None);
+            self.last_active.set(time::now());
+            self.pinned_bytes.set(self.pinned_bytes.get() - pinned);
+            self.reader_wake.notify_all();
+            if sent.is_err() {
+                // The peer is gone; the reader learns it from the shutdown.
+                self.shutdown();
+            }
+        }
+    }
+
+    /// Enters a request that was read, in the order of arrival.
+    pub(super) fn begin(self: &Rc<Self>, bytes: usize) -> Request {
+        self.request_bytes.set(self.request_bytes.get() + bytes);
+        let ticket = Some(self.replies.borrow_mut().reserve());
+        Request { connection: self.clone(), ticket, bytes, memory: None }
+    }
+
+    /// Waits until a request of `bytes` may be read: always when nothing is outstanding.
+    pub(super) async fn room(&self, bytes: usize) {
+        self.until(|connection| {
+            let outstanding = connection.replies.borrow().outstanding();
+            outstanding == 0
+                || (outstanding < REQUESTS_PER_CONNECTION_MAX
+                    && connection.request_bytes.get() + bytes <= CONNECTION_REQUEST_BYTES_MAX)
+        })
+        .await;
+    }
+
+    /// Waits until every request before this one, the last that was read, is answered.
+    pub(super) async fn before(&self, _last: &Request) {
+        self.until(|connection| connection.replies.borrow().unfinished() == 1).await;
+    }
+
+    /// Waits until `holds`, or the connection closes.
+    async fn until(&self, holds: impl Fn(&Connection) -> bool) {
+        while !self.is_closed.get() && !holds(self) {
+            self.reader_wake.notified().await;
+        }
+    }
+
+    /// Record bytes a response may pin now, on top of what earlier ones still pin.
+    pub fn pinned_room(&self) -> usize {
+        CONNECTION_PINNED_BYTES_MAX.saturating_sub(self.pinned_bytes.get())
+    }
+
+    /// True from the moment the connection closes.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.get()
+    }
+
+    /// True when no further request is read: answer without waiting for more data.
+    pub fn is_finishing(&self) -> bool {
+        self.is_finishing.get() || self.is_closed.get()
+    }
+
+    /// Resolves when the connection closes or finishes; check before waiting.
+    pub async fn closing(&self) {
+        while !self.is_finishing() {
+            self.closed.notified().await;
+        }
+    }
+
+    /// Notes that bytes arrived.
+    pub(super) fn on_received(&self) {
+        self.last_active.set(time::now());
+    }
+
+    /// Notes that a frame is being received; `length` is 0 while it is unknown or small.
+    pub(super) fn on_frame_begun(&self, length: usize) {
+        if self.frame.get().is_none() {
+            self.frame.set(Some((time::now(), length)));
+        }
+    }
+
+    /// Notes that the frame in progress is complete.
+    pub(super) fn on_frame_complete(&self) {
+        self.frame.set(None);
+    }
+
+    /// Closes the connection if it is idle, or a frame or a send has stalled.
+    pub(super) fn sweep(&self, now: Instant, idle_max: Duration) {
+        let outstanding = self.replies.borrow().outstanding();
+        let idle = outstanding == 0 && now > self.last_active.get() + idle_max;
+        let stalled = self.frame.get().is_some_and(|(began, length)| {
+            let slow = Duration::from_secs((length / FRAME_RATE_BYTES_MIN) as u64);
+            now > began + FRAME_STALL_MAX + slow
+        });
+        let unread = self.sending.get().is_some_and(|began| now > began + idle_max);
+        if idle || stalled || unread {
+            tracing::debug!(peer = %self.peer, idle, stalled, unread, "closing a connection");
+            self.shutdown();
+        }
+    }
+
+    /// Reads no more; closes when what is outstanding is answered.
+    pub(super) fn finish(&self) {
+        self.is_finishing.set(true);
+        self.reader_wake.notify_all();
+        self.closed.notify_all();
+    }
+
+    /// Closes at once.
+    pub fn shutdown(&self) {
+        if self.is_closed.replace(true) {
+            return;
+        }
+        self.stream.shutdown();
+        self.reader_wake.notify_all();
+        self.writer_wake.notify_all();
+        self.closed.notify_all();
+    }
+}
+
+impl Request {
+    /// The connection it came by.
+    pub fn connection(&self) -> &Rc<Connection> {
+        &self.connection
+    }
+
+    /// Keeps its part of the shard's memory for requests until it is answered.
+    pub(super) fn hold(&mut self, memory: Permit) {
+        self.memory = Some(memory);
+    }
+
+    /// Hands in the response. It leaves when those before it have left.
+    pub fn answer(mut self, reply: impl Into<Reply>) {
+        let reply = reply.into();
+        let pinned = &self.connection.pinned_bytes;
+        pinned.set(pinned.get() + reply.pinned);
+        self.finish(Some(reply));
+    }
+
+    /// The request has no response.
+    pub fn answer_nothing(self) {}
+
+    /// The request failed and has no response to say so in: the connection closes.
+    pub fn fail(self) {
+        self.connection.shutdown();
+    }
+
+    fn finish(&mut self, reply: Option<Reply>) {
+        let Some(ticket) = self.ticket.take() else { return };
+        let connection = &self.connection;
+        connection.request_bytes.set(connection.request_bytes.get() - self.bytes);
+        if connection.replies.borrow_mut().finish(ticket, reply) {
+            connection.writer_wake.notify_all();
+        }
+        connection.reader_wake.notify_all();
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.finish(None);
+    }
+}

@@ -1,0 +1,54 @@
+//! Binds the configured listeners.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+
+use engine::net::Listener;
+
+use super::error::ServerError;
+use super::run::BoundListener;
+use crate::config::{self, Endpoint};
+
+/// Binds each listener, in the order of the configuration.
+pub(super) async fn bind(
+    listeners: &[config::Listener],
+) -> Result<Vec<(Listener, BoundListener)>, ServerError> {
+    let mut bound = Vec::with_capacity(listeners.len());
+    for listener in listeners {
+        let failed = |error| ServerError::Bind { endpoint: listener.bind.clone(), error };
+        let socket = bind_one(&listener.bind).await.map_err(failed)?;
+        let address = socket.local_addr();
+        let mut advertised = listener.advertised.clone();
+        if advertised.port == 0 {
+            advertised.port = address.port();
+        }
+        let name = listener.name.clone();
+        bound.push((socket, BoundListener { name, address, advertised }));
+    }
+    Ok(bound)
+}
+
+async fn bind_one(endpoint: &Endpoint) -> io::Result<Listener> {
+    let port = endpoint.port;
+    if endpoint.host.is_empty() {
+        // All interfaces of both families; a host without IPv6 has the other one only.
+        let both = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port);
+        let one = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
+        return match Listener::bind(both) {
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => Listener::bind(one),
+            bound => bound,
+        };
+    }
+    let host = endpoint.host.clone();
+    // A name may take seconds to resolve.
+    let resolve = move || (host.as_str(), port).to_socket_addrs().map(|found| found.collect());
+    let addresses: Vec<SocketAddr> = engine::blocking::run(resolve).await?;
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match Listener::bind(address) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}

@@ -1,0 +1,171 @@
+//! Appends on the shard that owns the log.
+//!
+//! A batch is appended at once when the log has room. When it has none (the journal is full, the
+//! segment's space is not reserved yet), it waits in a queue of its own log, first come first
+//! served, so that batches of one producer keep their order whatever happens between them.
+//! Acknowledged is another matter: that is when the batch has become visible in the class of
+//! durability in force.
+//!
+//! Invariant: a log with an entry in `waiting` has exactly one task that drains it.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use engine::buffer::Piece;
+use engine::sync::{Receiver, Sender, oneshot};
+use engine::task::{self, Queue};
+use engine::time::{self, Instant};
+use storage::ids::{Count, LogId};
+use storage::log::append::{AppendError, Appended};
+use storage::store::LogHandle;
+
+use super::mail::{Answer, ProduceCall, ProduceError};
+use super::shard::Shard;
+use crate::limits::APPENDS_WAITING_MAX;
+
+/// A batch that waits for room in its log.
+pub(super) struct Waiting {
+    batch: Piece,
+    answer: Sender<Result<Appended, ProduceError>>,
+}
+
+/// A batch that was given to its log; not yet acknowledged.
+pub struct Appending {
+    log: Option<LogHandle>,
+    state: State,
+}
+
+enum State {
+    Done(Result<Appended, ProduceError>),
+    Waiting(Receiver<Result<Appended, ProduceError>>),
+}
+
+impl Shard {
+    /// Gives a batch to a log of this shard. Returns at once; batches of one log are appended in the
+    /// order of these calls.
+    pub fn append(self: &Rc<Self>, id: &LogId, batch: impl Into<Piece>) -> Appending {
+        let Some(log) = self.store.log(id) else {
+            return Appending { log: None, state: State::Done(Err(ProduceError::NoLog)) };
+        };
+        let batch = batch.into();
+        let mut waiting = self.waiting.borrow_mut();
+        if let Some(queue) = waiting.get_mut(id) {
+            if queue.len() >= APPENDS_WAITING_MAX {
+                return Appending { log: None, state: State::Done(Err(ProduceError::Busy)) };
+            }
+            let (answer, receiver) = oneshot();
+            queue.push_back(Waiting { batch, answer });
+            return Appending { log: Some(log), state: State::Waiting(receiver) };
+        }
+        match self.try_append(&log, &batch) {
+            Err(AppendError::NoRoom) => {
+                let (answer, receiver) = oneshot();
+                waiting.insert(*id, VecDeque::from([Waiting { batch, answer }]));
+                task::spawn(Queue::Produce, self.clone().drain(*id, log.clone()));
+                Appending { log: Some(log), state: State::Waiting(receiver) }
+            }
+            done => {
+                let state = State::Done(done.map_err(ProduceError::Append));
+                Appending { log: Some(log), state }
+            }
+        }
+    }
+
+    fn try_append(&self, log: &LogHandle, batch: &[u8]) -> Result<Appended, AppendError> {
+        log.append(batch, self.leader_epoch, time::unix_ms())
+    }
+
+    /// Appends what waits in one log, in order, until nothing waits.
+    async fn drain(self: Rc<Self>, id: LogId, log: LogHandle) {
+        loop {
+            let bytes = {
+                let mut waiting = self.waiting.borrow_mut();
+                let queue = waiting.get_mut(&id).expect("the queue is removed by its drain alone");
+                // Whoever gave up waiting takes its batch with it.
+                while queue.front().is_some_and(|front| front.answer.is_closed()) {
+                    queue.pop_front();
+                }
+                match queue.front() {
+                    Some(front) => front.batch.len(),
+                    None => {
+                        waiting.remove(&id);
+                        return;
+                    }
+                }
+            };
+            let room = log.room(bytes).await;
+            let mut waiting = self.waiting.borrow_mut();
+            let queue = waiting.get_mut(&id).expect("the queue is removed by its drain alone");
+            let Some(front) = queue.front() else { continue };
+            let done = match room {
+                Ok(()) => self.try_append(&log, &front.batch),
+                Err(refused) => Err(refused),
+            };
+            if matches!(done, Err(AppendError::NoRoom)) {
+                continue;
+            }
+            let front = queue.pop_front().expect("it was just looked at");
+            let _ = front.answer.send(done.map_err(ProduceError::Append));
+        }
+    }
+
+    /// Another shard's call: appends in order, answers when everything is acknowledged.
+    pub(super) fn on_produce(self: &Rc<Self>, call: ProduceCall) -> Produced {
+        let timeout = call.timeout;
+        let appending: Vec<_> =
+            call.batches.into_iter().map(|(log, batch)| self.append(&log, batch)).collect();
+        Produced { appending, deadline: timeout.map(|timeout| time::now() + timeout) }
+    }
+}
+
+/// The batches of one call or of one request's local part.
+pub struct Produced {
+    /// The batches, in order.
+    pub appending: Vec<Appending>,
+    /// When waiting ends; `None` when only the append itself is waited for.
+    pub deadline: Option<Instant>,
+}
+
+impl Produced {
+    /// Waits until every batch is acknowledged, refused or out of time.
+    pub async fn acknowledged(self) -> Vec<Result<Appended, ProduceError>> {
+        let mut results = Vec::with_capacity(self.appending.len());
+        for appending in self.appending {
+            results.push(appending.acknowledged(self.deadline).await);
+        }
+        results
+    }
+
+    /// The same as the answer to a call.
+    pub(super) async fn answer(self) -> Answer {
+        Answer::Produce(self.acknowledged().await)
+    }
+}
+
+impl Appending {
+    /// Waits until the batch is visible in its log's class of durability (with a deadline), or only
+    /// appended (without one).
+    async fn acknowledged(self, deadline: Option<Instant>) -> Result<Appended, ProduceError> {
+        let appended = match (self.state, deadline) {
+            (State::Done(done), _) => done?,
+            (State::Waiting(receiver), None) => {
+                receiver.await.expect("a drain answers before it drops a batch")?
+            }
+            (State::Waiting(receiver), Some(deadline)) => {
+                match time::timeout(deadline.since(time::now()), receiver).await {
+                    Ok(done) => done.expect("a drain answers before it drops a batch")?,
+                    Err(_) => return Err(ProduceError::TimedOut),
+                }
+            }
+        };
+        let (Some(log), Some(deadline)) = (self.log, deadline) else { return Ok(appended) };
+        let next = appended.last_offset + Count::ONE;
+        if log.visible_end() < next {
+            match time::timeout(deadline.since(time::now()), log.visible(next)).await {
+                Ok(visible) => visible.map_err(ProduceError::Append)?,
+                Err(_) => return Err(ProduceError::TimedOut),
+            }
+        }
+        Ok(appended)
+    }
+}
