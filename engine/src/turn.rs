@@ -83,7 +83,10 @@ fn deliver_mail(local: &Local) -> bool {
 
 fn enter(local: &Local, spin: Duration) {
     let ring = &local.ring;
-    if !local.executor.is_idle() || ring.is_inline_awaited() || ring.has_taken() {
+    // Memory a task waits for may be in a send that is done as soon as it is submitted.
+    let inline_awaited =
+        ring.is_inline_awaited() || (ring.has_inline() && local.arena.is_awaited());
+    if !local.executor.is_idle() || inline_awaited || ring.has_taken() {
         if ring.has_work() {
             ring.enter(Wait::No);
         }

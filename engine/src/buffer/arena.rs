@@ -370,6 +370,11 @@ impl Arena {
         }
     }
 
+    /// A task waits for memory.
+    pub fn is_awaited(&self) -> bool {
+        !self.line.borrow().is_empty()
+    }
+
     /// Something lies in the return queue.
     pub fn has_returns(&self) -> bool {
         !self.home.returns.is_empty()

@@ -4,8 +4,9 @@
 //! receiving:  Idle --recv--> Multi --4 chunks unread--> Multi (stopping) --last completion--> Idle
 //!             Idle --recv after a large body--> Once --completion--> Idle
 //!             Idle --recv_exact--> Exact --completion--> Idle
-//! sending:    None --send--> Inline --all sent--> None
-//!                            Inline --socket full--> Waiting --all sent--> None
+//! sending:    None --send, small--> Inline --all sent--> None
+//!                                   Inline --socket full--> Waiting
+//!             None --send, large--> Waiting --all sent--> None
 //! ```
 //! Holds always: bytes reach the reader in stream order, because at most one receive is in flight and
 //! `inbox` is emptied before another kind begins; at most one send is in flight.
@@ -19,7 +20,7 @@ use std::task::Waker;
 use io_uring::cqueue;
 
 use super::chunk::Chunk;
-use crate::limits::RECEIVE_CHUNKS_MAX;
+use crate::limits::{RECEIVE_CHUNKS_MAX, SEND_INLINE_BYTES};
 use crate::slab::Key;
 use crate::stats::add;
 use crate::sync::Waiters;
@@ -263,16 +264,25 @@ impl Socket {
     }
 
     pub fn start_send(self: &Rc<Self>, ring: &Ring, outgoing: Box<Outgoing>) {
-        let key = uring::send(ring, self, outgoing, true);
+        let inline = outgoing.left() <= SEND_INLINE_BYTES;
+        let key = uring::send(ring, self, outgoing, inline);
         let mut state = self.state.borrow_mut();
         debug_assert!(state.sending.is_none());
-        state.sending = Some(Sending { key, inline: true });
+        state.sending = Some(Sending { key, inline });
+    }
+
+    /// One whose turn it was has nothing to send: the next in line has the turn.
+    pub fn pass_turn(&self) {
+        let mut state = self.state.borrow_mut();
+        if state.sending.is_none() {
+            state.senders.wake_one();
+        }
     }
 
     pub(crate) fn on_sent(self: &Rc<Self>, ring: &Ring, result: i32, mut outgoing: Box<Outgoing>) {
         let mut state = self.state.borrow_mut();
         let was_inline = state.sending.take().is_some_and(|s| s.inline);
-        let next_inline = match result {
+        let whole = match result {
             0.. => outgoing.advance(result as usize),
             _ if was_inline && -result == libc::EAGAIN => false,
             _ if -result == libc::EINTR => false,
@@ -291,11 +301,12 @@ impl Socket {
         } else if state.abandoned {
             state.send_error = Some(libc::ECANCELED);
         } else {
-            if !next_inline {
+            if !whole {
                 add(&ring.counters.sends_blocked, 1);
             }
-            let key = uring::send(ring, self, outgoing, next_inline);
-            state.sending = Some(Sending { key, inline: next_inline });
+            let inline = whole && outgoing.left() <= SEND_INLINE_BYTES;
+            let key = uring::send(ring, self, outgoing, inline);
+            state.sending = Some(Sending { key, inline });
         }
     }
 

@@ -139,16 +139,27 @@ impl Stream {
     /// send. An error shows in the next send (or [`Stream::flush`]), and in every later one. Dropping
     /// the future before it ends sends nothing.
     pub async fn send(&self, pieces: Vec<Piece>) -> io::Result<()> {
-        self.flush().await?;
-        if let Some(outgoing) = Outgoing::new(pieces) {
-            let socket = &self.inner.socket;
-            local::with(|local| socket.start_send(&local.ring, outgoing));
+        self.turn().await;
+        let socket = &self.inner.socket;
+        let error = socket.send_error();
+        match Outgoing::new(pieces) {
+            Some(outgoing) if error.is_ok() => {
+                local::with(|local| socket.start_send(&local.ring, outgoing));
+            }
+            _ => socket.pass_turn(),
         }
-        Ok(())
+        error
     }
 
     /// Waits until the socket has taken everything that was sent.
     pub async fn flush(&self) -> io::Result<()> {
+        self.turn().await;
+        self.inner.socket.pass_turn();
+        self.inner.socket.send_error()
+    }
+
+    /// Waits until this is the first in line and no send is in flight. The caller sends or passes the turn.
+    async fn turn(&self) {
         let socket = &self.inner.socket;
         let mut turn = Turn { socket, ticket: None };
         poll_fn(|cx| {
@@ -157,7 +168,6 @@ impl Stream {
             if ready { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-        socket.send_error()
     }
 
     /// Shuts the connection down, both ways, after what is already on its way in the ring: a pending

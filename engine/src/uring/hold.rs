@@ -81,6 +81,11 @@ impl Outgoing {
         whole
     }
 
+    /// Bytes not sent yet, however many attempts they take.
+    pub fn left(&self) -> usize {
+        self.iovecs[self.next..].iter().map(|v| v.iov_len).sum()
+    }
+
     pub fn is_done(&self) -> bool {
         self.next == self.iovecs.len()
     }
@@ -99,8 +104,7 @@ mod tests {
             assert_eq!(out.attempted, 8);
             assert_eq!(out.advance(cut), cut == 8);
             assert_eq!(out.is_done(), cut == 8);
-            let left: usize = out.iovecs[out.next..].iter().map(|v| v.iov_len).sum();
-            assert_eq!(left, 8 - cut);
+            assert_eq!(out.left(), 8 - cut);
         }
         assert!(Outgoing::new(vec![vec![].into()]).is_none());
     }

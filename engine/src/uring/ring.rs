@@ -11,7 +11,7 @@ use io_uring::{IoUring, Probe, cqueue, opcode, squeue, types};
 
 use super::operation::{InFlight, Listener};
 use super::{Descriptor, Hold, Operation, Provided};
-use crate::limits::{COMPLETIONS, SUBMISSIONS};
+use crate::limits::{COMPLETIONS, SEND_UNSEEN_MAX, SUBMISSIONS};
 use crate::slab::{Key, Slab};
 use crate::stats::add;
 use crate::time;
@@ -292,6 +292,11 @@ impl Ring {
         }
     }
 
+    /// Inline operations wait to be submitted.
+    pub fn has_inline(&self) -> bool {
+        self.inline.get() > 0
+    }
+
     pub fn is_inline_awaited(&self) -> bool {
         self.inline_awaited.get()
     }
@@ -307,11 +312,17 @@ impl Ring {
     ///
     /// Inline operations (a send that must not block) complete during their submission for certain. Their
     /// completions would end every wait at once; so the wait is for one completion more than those,
-    /// and a request whose answer leaves inline costs one system call.
+    /// and a request whose answer leaves inline costs one system call. What they carry is not to wait for the
+    /// next event, which may never come: a wait over unseen ones is short, and happens once.
     pub fn enter(&self, wait: Wait) {
         let inline = self.inline.get();
         // Completions that a full submission queue made us take already are work at hand.
-        let wait = if self.has_taken() { Wait::No } else { wait };
+        let wait = match wait {
+            _ if self.has_taken() => Wait::No,
+            Wait::Forever if inline > 0 => Wait::For(SEND_UNSEEN_MAX),
+            Wait::For(d) if inline > 0 => Wait::For(d.min(SEND_UNSEEN_MAX)),
+            wait => wait,
+        };
         match wait {
             Wait::No => self.enter_once(0, None),
             Wait::Forever => self.enter_once(inline + 1, None),
