@@ -13,9 +13,9 @@ use engine::net::Listener;
 use engine::shard::ShardId;
 use engine::task::{self, JoinHandle, Queue};
 use engine::time::{self, Instant};
-use storage::ids::LeaderEpoch;
+use storage::ids::{LeaderEpoch, LogId};
 use storage::log_state::LogState;
-use storage::node::{Known, Node};
+use storage::node::{Known, Node, RecoveryReport};
 use storage::store::Store;
 
 use super::error::ServerError;
@@ -25,7 +25,7 @@ use super::run::{BoundListener, Ready, Started};
 use super::setup;
 use super::stop;
 use crate::config::BrokerConfig;
-use crate::controller::{Controller, Image, Rules};
+use crate::controller::{Controller, Image, Rules, TopicId};
 use crate::net::acceptor;
 use crate::shard::{CONTROLLER, Mail, Parts, Shard, Start, StopPhase, logs, route};
 
@@ -159,6 +159,8 @@ async fn start(
         topics: image.topic_count(),
         partitions: image.partition_count(),
         is_new: opened.formatted,
+        offline: offline(&image, &recovery.report),
+        replayed_batches: recovery.report.entries,
         recovery: recovery.report,
         took: began.elapsed(),
     };
@@ -171,6 +173,15 @@ fn accept(shard: &Rc<Shard>, sockets: Vec<(Listener, BoundListener)>) -> Vec<Joi
         task::spawn(Queue::Produce, acceptor::run(shard.clone(), Rc::new(socket), number))
     };
     sockets.into_iter().enumerate().map(one).collect()
+}
+
+/// A line for each partition that recovery found damaged.
+fn offline(image: &Image, report: &RecoveryReport) -> Vec<String> {
+    let line = |(log, cause): (&LogId, &String)| {
+        let name = image.topic_by_id(TopicId(log.topic)).map_or("?", |topic| &*topic.name);
+        format!("{name}-{}: {cause}", log.partition)
+    };
+    report.offline.iter().map(line).collect()
 }
 
 impl Serving {

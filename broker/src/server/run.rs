@@ -34,7 +34,11 @@ pub struct Started {
     pub partitions: u64,
     /// True when this start formatted the data directory.
     pub is_new: bool,
-    /// What recovery did and found.
+    /// Partitions that are offline and why, one line each; empty in all ordinary times.
+    pub offline: Vec<String>,
+    /// Journal entries that recovery brought into segments.
+    pub replayed_batches: u64,
+    /// All that recovery did and found.
     pub recovery: RecoveryReport,
     /// Time from launch to readiness.
     pub took: Duration,
