@@ -5,13 +5,22 @@ use engine::buffer::{self, Block, Slice};
 use engine::file::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 /// Bytes written at once when a file is pre-written: large enough to be quick, small enough to let others in.
 const ZEROS_BYTES: usize = 256 << 10;
 
+/// The pause between two of them when nobody waits.
+const ZEROS_PAUSE: Duration = Duration::from_millis(2);
+
 /// Makes a file of `bytes` (a multiple of 4,096) zeros at `path`, written and synced, so that later direct writes into
-/// it change no metadata. Replaces what is there. Its directory is not synced.
-pub(crate) async fn write_zeros(path: &Path, bytes: u64) -> io::Result<()> {
+/// it change no metadata. Replaces what is there. Its directory is not synced. While nobody waits for it, as `urgent`
+/// says, it leaves the device to others most of the time: 64 MiB take half a second.
+pub(crate) async fn write_zeros(
+    path: &Path,
+    bytes: u64,
+    urgent: impl Fn() -> bool,
+) -> io::Result<()> {
     let options = OpenOptions::new().write().create().truncate().direct();
     let file = File::open(path, options).await?;
     // Reserves the space in few extents, and says at once when there is too little.
@@ -25,7 +34,11 @@ pub(crate) async fn write_zeros(path: &Path, bytes: u64) -> io::Result<()> {
         let len = zeros.len().min((bytes - position) as usize);
         file.write_at(position, zeros.slice(..len)).await?;
         position += len as u64;
-        engine::task::yield_now().await;
+        if urgent() {
+            engine::task::yield_now().await;
+        } else {
+            engine::time::sleep(ZEROS_PAUSE).await;
+        }
     }
     file.sync_all().await?;
     file.close().await

@@ -28,7 +28,7 @@ pub async fn calibrate(dir: &Path) -> io::Result<Calibration> {
 }
 
 async fn measure(path: &Path) -> io::Result<Calibration> {
-    disk::write_zeros(path, 2 * WRITES * BLOCK).await?;
+    disk::write_zeros(path, 2 * WRITES * BLOCK, || true).await?;
     let plain = File::open(path, OpenOptions::new().write().direct()).await?;
     let dsync = File::open(path, OpenOptions::new().write().direct().dsync()).await?;
     let data = disk::aligned(&[0x5a; BLOCK as usize]).await?;

@@ -293,7 +293,7 @@ impl FilePool {
 
     async fn prepare_new_file(&self, bytes: u64) -> io::Result<()> {
         let path = self.config.dir.join(file_name::fresh(self.config.shard));
-        disk::write_zeros(&path, bytes).await?;
+        disk::write_zeros(&path, bytes, || self.ready.borrow().is_empty()).await?;
         self.make_ready(path, bytes).await
     }
 

@@ -3,16 +3,22 @@
 use super::open::{Node, NodeError, io_error};
 use crate::checkpoint::LogCheckpoint;
 use crate::checkpoint_log;
+use crate::disk;
 use crate::ids::{Generation, LogId, Lsn};
 use crate::journal::frame::Identity;
 use crate::journal::{JournalConfig, file_name};
 use crate::log_state::LogState;
 use crate::recovery::{self, FoundFile, RecoveryReport, Replayer};
 use crate::superblock::FlushPrimitive;
-use engine::file;
+use engine::file::{self, File, OpenOptions};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// A file that holds nothing but space, in the checkpoints' directory: a base checkpoint and the segments' last blocks
+/// need some before old files can go.
+const RESERVE: &str = "reserve";
+const RESERVE_BYTES: u64 = 16 << 20;
 
 /// What the metadata says of logs: it is replayed first.
 #[derive(Clone, Debug, Default)]
@@ -77,6 +83,7 @@ impl Node {
         let before = self.superblock();
         let next = Generation(before.generation.0 + 1);
         let at = |source| io_error("recover", &self.dir, source);
+        self.open_reserve().await?;
 
         let (checkpoints, journal_from) = self.checkpoints(known).await?;
         let is_deleted = |id: &LogId| known.is_deleted(id);
@@ -111,6 +118,7 @@ impl Node {
         replayed.report.quarantined = replayed.quarantine.kept.clone();
         self.release_journals(next, shards).await?;
         self.remove_old_checkpoints(next).await?;
+        self.keep_reserve().await;
 
         let mut report = replayed.report;
         report.took_ms = engine::time::now().since(started).as_millis() as u64;
@@ -216,12 +224,38 @@ impl Node {
         file::sync_dir(&dir).await.map_err(at)
     }
 
+    /// On a full disk the reserve is given up, so that recovery has room for its own files.
+    async fn open_reserve(&self) -> Result<(), NodeError> {
+        let dir = self.checkpoint_dir();
+        let at = |source| io_error("examine", &dir, source);
+        let (free, _) = file::free_bytes(&dir).await.map_err(at)?;
+        if free < RESERVE_BYTES {
+            tracing::warn!(free, "the disk is full: recovering in the reserve");
+            disk::remove_if_there(&dir.join(RESERVE)).await.map_err(at)?;
+            sync(&dir).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the reserve back, if the disk has room for it.
+    async fn keep_reserve(&self) {
+        let path = self.checkpoint_dir().join(RESERVE);
+        let taken = async {
+            let file = File::open(&path, OpenOptions::new().write().create()).await?;
+            file.allocate(0, RESERVE_BYTES).await?;
+            file.close().await
+        };
+        if let Err(error) = taken.await {
+            tracing::warn!(%error, "no room for the reserve that lets a node start on a full disk");
+        }
+    }
+
     async fn remove_old_checkpoints(&self, next: Generation) -> Result<(), NodeError> {
         let dir = self.checkpoint_dir();
         let at = |source| io_error("remove old checkpoints in", &dir, source);
         for entry in file::read_dir(&dir).await.map_err(at)? {
             let name = entry.name.to_string_lossy();
-            if name != recovery::base_name(next) {
+            if name != recovery::base_name(next) && name != RESERVE {
                 file::remove_file(dir.join(&*name)).await.map_err(at)?;
             }
         }

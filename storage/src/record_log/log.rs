@@ -229,7 +229,7 @@ impl RecordLog {
     /// The first file, with an empty snapshot.
     async fn begin(dir: &Path, name: &str, file_bytes: u64) -> io::Result<RecordLog> {
         let path = dir.join(file_name(name, 1));
-        disk::write_zeros(&path, file_bytes).await?;
+        disk::write_zeros(&path, file_bytes, || true).await?;
         file::sync_dir(dir).await?;
         let current = begin_file(path, 1, file_bytes, &[]).await?;
         Ok(RecordLog::new(dir, name, file_bytes, current, None))
@@ -351,8 +351,10 @@ impl RecordLog {
         Ok(())
     }
 
+    /// As large as the one in force, so that its records fit there even when the disk is full by then.
     async fn prepare_next(&self) -> Result<(), RecordLogError> {
-        self.prepare_sized(self.file_bytes).await
+        let bytes = self.current.borrow().len;
+        self.prepare_sized(bytes).await
     }
 
     /// Makes sure that the next file is there and has at least `bytes`.
@@ -365,7 +367,7 @@ impl RecordLog {
         let fresh = self.dir.join(format!("{}.new", self.name));
         let path = self.dir.join(file_name(&self.name, sequence));
         let made = async {
-            disk::write_zeros(&fresh, bytes).await?;
+            disk::write_zeros(&fresh, bytes, || true).await?;
             file::rename(&fresh, &path).await?;
             file::sync_dir(&self.dir).await
         };
