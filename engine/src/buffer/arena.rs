@@ -77,11 +77,13 @@ impl Memory {
 }
 
 impl Home {
-    pub(super) fn give_back(&self, what: Return) {
+    /// Sends home what belongs there. Home is woken if somebody waits for memory there, or if it is
+    /// `urgent`; else it finds it in its next turn.
+    pub(super) fn give_back(&self, what: Return, urgent: bool) {
         self.returns.push(what);
         // Pairs with the fence in `Arena::wait`: either it sees this return, or this sees `wanted`.
         fence(Ordering::SeqCst);
-        if self.wanted.swap(false, Ordering::SeqCst) {
+        if self.wanted.swap(false, Ordering::SeqCst) || urgent {
             self.remote.wake();
         }
     }

@@ -90,6 +90,11 @@ impl Block {
         Slice::of_block(self, len)
     }
 
+    /// It came from the arena behind `home`.
+    pub(super) fn is_of(&self, home: &Arc<Home>) -> bool {
+        Arc::ptr_eq(&self.home, home)
+    }
+
     pub(crate) fn base(&self) -> NonNull<u8> {
         self.memory.base
     }
@@ -129,7 +134,7 @@ impl Drop for Block {
             at_home
         });
         if at_home != Some(true) {
-            self.home.give_back(Return::Memory(self.memory));
+            self.home.give_back(Return::Memory(self.memory), false);
         }
     }
 }

@@ -16,6 +16,8 @@ pub struct Parcel {
     base: NonNull<u8>,
     len: usize,
     home: Arc<Home>,
+    /// The block underneath is a third shard's, which may wait for it: home must not sleep on its release.
+    urgent: bool,
 }
 
 // SAFETY: away from home only `base`, `len` and `home` are used. The bytes are immutable while any
@@ -30,9 +32,10 @@ impl Parcel {
         // Home is the thread whose reference count it is, and a slice is not Send: this one. The block
         // underneath may have come from yet another shard; its own drop sees to that.
         let home = local::with(|local| local.arena.home().clone());
+        let urgent = slice.block().is_some_and(|block| !block.is_of(&home));
         let base = NonNull::from(&*slice).cast();
         let len = slice.len();
-        Parcel { slice: ManuallyDrop::new(slice), base, len, home }
+        Parcel { slice: ManuallyDrop::new(slice), base, len, home, urgent }
     }
 
     fn is_home(&self) -> bool {
@@ -69,7 +72,7 @@ impl Drop for Parcel {
         if self.is_home() {
             drop(slice);
         } else {
-            self.home.give_back(Return::Share(Share(slice)));
+            self.home.give_back(Return::Share(Share(slice)), self.urgent);
         }
     }
 }

@@ -6,9 +6,11 @@ use std::time::Duration;
 use engine::shard::{Launch, block_on};
 use engine::{net, time};
 
+#[allow(dead_code, reason = "not every test file asks")]
 /// Memory of a test's shard.
 pub const MEMORY: usize = 64 << 20;
 
+#[allow(dead_code, reason = "not every test file runs on one shard")]
 /// Runs `future` on this thread as a shard with a small registered region, for at most a minute.
 pub fn run<F: Future + 'static>(future: F) -> F::Output {
     let launch = Launch {
