@@ -95,7 +95,7 @@ where
 {
     assert!(launch.shards > 0, "at least one shard is launched");
     abort_on_panic();
-    block_signals(&[libc::SIGTERM, libc::SIGINT]);
+    crate::signal::block();
     let cores = cores_of(&launch);
     let main = Arc::new(main);
     let (end, ends) = bounded(launch.shards);
@@ -259,7 +259,7 @@ fn cores_of(launch: &Launch) -> Vec<core_affinity::CoreId> {
 }
 
 /// Blocks `signals` in this thread and those it starts.
-fn block_signals(signals: &[i32]) {
+pub(crate) fn block_signals(signals: &[i32]) {
     // SAFETY: sigset_t is plain integers; the calls only read and write the local set and this
     // thread's mask.
     unsafe {

@@ -5,6 +5,13 @@ use std::rc::Rc;
 use crate::remote::owned;
 use crate::uring::{self, Descriptor, Hold};
 
+/// Keeps SIGTERM and SIGINT from this thread and from all it starts from now on. A process that starts
+/// threads of its own before [`crate::shard::launch`] (a log writer) calls this first: a signal goes
+/// to any thread that does not block it, and ends the process there and then.
+pub fn block() {
+    crate::shard::block_signals(&[libc::SIGTERM, libc::SIGINT]);
+}
+
 /// Waits for SIGTERM or SIGINT and names it. Call it on one shard of a [`crate::shard::launch`], which
 /// blocks both signals for this purpose.
 pub async fn terminate() -> &'static str {

@@ -65,7 +65,9 @@ pub async fn handle(
                 let answer = answers.next().expect("each question was answered");
                 answer.map_err(|error| errors::of_log(&error, Naming::Name))
             });
-            answer(shard, partition.partition_index, result)
+            let answer = answer(shard, partition.partition_index, result);
+            // Before version 4 there is no place for an epoch, and the codec refuses one.
+            if version < 4 { answer.with_leader_epoch(-1) } else { answer }
         });
         ListOffsetsTopicResponse::default()
             .with_partitions(partitions.collect())

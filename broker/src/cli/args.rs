@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use super::client::Cluster;
 use super::failure::Failure;
 use super::output::{Format, Output};
-use super::{consume, dump, generate, logs, produce, storage, topic};
+use super::{consume, dump, generate, logs, produce, serve, storage, topic};
 
 const EXAMPLES: &str = "\
 EXAMPLES:
@@ -31,6 +31,9 @@ pub struct Cli {
     /// Without a command: serve.
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// Options of `serve`, for when it is not written.
+    #[command(flatten)]
+    pub serve: serve::ServeArgs,
     /// Options of every command.
     #[command(flatten)]
     pub common: Common,
@@ -90,6 +93,8 @@ impl Bootstrap {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run a broker (what `heddle` alone does)
+    Serve(serve::ServeArgs),
     /// Create, list, describe, alter and delete topics
     Topic(topic::TopicArgs),
     /// Send lines as records
@@ -118,18 +123,24 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli, output: &Output) -> Result<u8, Failure> {
-    match &cli.command {
-        None => Ok(0),
-        Some(command) => {
-            logs::open_for_client(cli.common.log_format);
-            match command {
-                Command::Topic(args) => topic::run(args, output),
-                Command::Produce(args) => produce::run(args, output),
-                Command::Consume(args) => consume::run(args, output),
-                Command::Storage(args) => storage::run(args, output),
-                Command::Dump(args) => dump::run(args, output),
-                Command::Generate(args) => generate::run(args),
-            }
+    let command = match &cli.command {
+        None => return serve::run(&cli.serve, &cli.common),
+        Some(_) if !cli.serve.is_empty() => {
+            return Err(Failure::usage("options of `serve` stand before another command")
+                .fix("write options behind the command they belong to"));
         }
+        Some(command) => command,
+    };
+    if !matches!(command, Command::Serve(_)) {
+        logs::open_for_client(cli.common.log_format);
+    }
+    match command {
+        Command::Serve(args) => serve::run(args, &cli.common),
+        Command::Topic(args) => topic::run(args, output),
+        Command::Produce(args) => produce::run(args, output),
+        Command::Consume(args) => consume::run(args, output),
+        Command::Storage(args) => storage::run(args, output),
+        Command::Dump(args) => dump::run(args, output),
+        Command::Generate(args) => generate::run(args),
     }
 }

@@ -1,7 +1,6 @@
 //! What about this host may cost latency or throughput: read-only, at start, one line each.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 /// A warning about the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,17 +11,8 @@ pub struct HostWarning {
     pub effect: &'static str,
 }
 
-/// The file system a directory is on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mount {
-    /// Its type, as `ext4`.
-    pub kind: String,
-    /// What is mounted, as `/dev/nvme0n1p1`.
-    pub device: String,
-}
-
-/// Looks at the host. What cannot be read is not warned about.
-pub fn warnings(data_dir: &Path, registered_bytes: u64) -> Vec<HostWarning> {
+/// Looks at the host; `file_system` is the type of the one the data is on. What cannot be read is not warned about.
+pub fn warnings(file_system: Option<&str>, registered_bytes: u64) -> Vec<HostWarning> {
     let mut warnings = Vec::new();
     let mut warn = |what: String, effect| warnings.push(HostWarning { what, effect });
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
@@ -47,48 +37,16 @@ pub fn warnings(data_dir: &Path, registered_bytes: u64) -> Vec<HostWarning> {
     if read("/proc/swaps").lines().count() > 1 {
         warn("swap is on".into(), "a swapped page stalls a shard");
     }
-    if let Some(mount) = mount(data_dir) {
-        match mount.kind.as_str() {
-            "tmpfs" | "ramfs" => warn(format!("data is on {}", mount.kind), "a reboot loses it"),
-            "nfs" | "nfs4" | "cifs" | "9p" | "fuse" => {
-                warn(
-                    format!("data is on {}", mount.kind),
-                    "durability is what its server makes of it",
-                );
-            }
-            _ => {}
+    match file_system {
+        Some(kind @ ("tmpfs" | "ramfs")) => {
+            warn(format!("data is on {kind}"), "a reboot loses it");
         }
+        Some(kind @ ("nfs" | "nfs4" | "cifs" | "9p" | "fuse")) => {
+            warn(format!("data is on {kind}"), "durability is what its server makes of it");
+        }
+        _ => {}
     }
     warnings
-}
-
-/// The file system below a directory.
-pub fn mount(dir: &Path) -> Option<Mount> {
-    let dir = fs::canonicalize(dir).ok()?;
-    find_mount(&fs::read_to_string("/proc/self/mountinfo").ok()?, &dir)
-}
-
-/// The mount whose point is the longest that `dir` lies below; the last one mounted there counts.
-fn find_mount(mountinfo: &str, dir: &Path) -> Option<Mount> {
-    let mut found: Option<(PathBuf, Mount)> = None;
-    for line in mountinfo.lines() {
-        let (left, right) = line.split_once(" - ")?;
-        let point = PathBuf::from(unescape(left.split(' ').nth(4)?));
-        let mut right = right.split(' ');
-        let mount = Mount { kind: right.next()?.to_owned(), device: unescape(right.next()?) };
-        let deeper = found
-            .as_ref()
-            .is_none_or(|(other, _)| point.components().count() >= other.components().count());
-        if dir.starts_with(&point) && deeper {
-            found = Some((point, mount));
-        }
-    }
-    found.map(|(_, mount)| mount)
-}
-
-/// Mountinfo writes blanks as `\040`.
-fn unescape(text: &str) -> String {
-    text.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
 }
 
 /// A soft limit of `/proc/self/limits`; `None` is unlimited.
@@ -100,21 +58,6 @@ fn limit(limits: &str, name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_deepest_mount_counts() {
-        let mountinfo = "\
-22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw
-23 22 0:20 / /proc rw - proc proc rw
-24 22 8:17 / /var/lib/my\\040data rw shared:1 - xfs /dev/nvme0n1 rw";
-        let check = |dir: &str, kind: &str, device: &str| {
-            let expected = Mount { kind: kind.into(), device: device.into() };
-            assert_eq!(find_mount(mountinfo, Path::new(dir)), Some(expected));
-        };
-        check("/home/x", "ext4", "/dev/sda1");
-        check("/var/lib/my data/topics", "xfs", "/dev/nvme0n1");
-        check("/var/lib/my dat", "ext4", "/dev/sda1");
-    }
 
     #[test]
     fn limits_are_read_from_their_column() {

@@ -8,9 +8,11 @@
 //! | [`progress`] | progress of long work |
 //! | [`banner`] | what a broker says when it serves |
 //! | [`host`] | what about this host costs performance |
+//! | [`interrupt`] | Ctrl-C in client commands |
 //! | [`logs`] | the log on standard error |
 //! | [`client`] | the blocking Kafka client |
 //! | [`storage`] | `heddle storage` |
+//! | [`serve`] | `heddle serve` |
 //! | [`topic`] | `heddle topic` |
 //! | [`produce`] | `heddle produce` |
 //! | [`consume`] | `heddle consume` |
@@ -25,10 +27,12 @@ pub mod dump;
 pub mod failure;
 pub mod generate;
 pub mod host;
+pub mod interrupt;
 pub mod logs;
 pub mod output;
 pub mod produce;
 pub mod progress;
+pub mod serve;
 pub mod storage;
 pub mod topic;
 

@@ -70,6 +70,11 @@ pub fn line(text: &str) {
     let _ = writeln!(io::stdout(), "{text}");
 }
 
+/// Prints a text and a line feed on standard error with one write.
+pub fn stderr(text: &str) {
+    let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+}
+
 /// Plain columns under upper-case headers: no lines drawn, so that awk can read them.
 pub fn table<const N: usize>(headers: [&str; N], rows: &[[String; N]]) -> String {
     let mut table = comfy_table::Table::new();

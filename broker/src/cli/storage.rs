@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use engine::shard::Launch;
 use serde_json::json;
-use storage::node::{Node, NodeError, NodeOptions};
+use storage::node::{Node, NodeOptions};
 use storage::superblock::Superblock;
 
 use super::failure::Failure;
@@ -122,20 +122,13 @@ fn random_uuid(output: &Output) {
 
 /// Opens the directory on a shard of its own, which formats it if it is empty. Says whether it did.
 fn open(config: &BrokerConfig, recalibrate: bool) -> Result<bool, Failure> {
-    let (sender, receiver) = std::sync::mpsc::channel();
     let dir = config.data_dir.clone();
     let options =
         NodeOptions { cluster_id: config.cluster_id.clone(), node_id: config.node_id, recalibrate };
-    let running = engine::shard::launch(Launch::default(), move |_| {
-        let (dir, options, sender) = (dir.clone(), options.clone(), sender.clone());
-        async move {
-            let formatted = Node::open(&dir, &options).await?.formatted;
-            let _ = sender.send(formatted);
-            Ok::<(), NodeError>(())
-        }
+    let opened = engine::shard::block_on(&Launch::default(), async move {
+        Node::open(&dir, &options).await.map(|opened| opened.formatted)
     })?;
-    running.join().map_err(|error| Failure::from_text(&error.to_string()))?;
-    receiver.recv().map_err(|_| Failure::new("HDL-SYS-000", "the shard ended without an answer"))
+    opened.map_err(|error| Failure::from_text(&error.to_string()))
 }
 
 fn format(config: &BrokerConfig, ignore_formatted: bool, output: &Output) -> Result<(), Failure> {

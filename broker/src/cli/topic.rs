@@ -98,7 +98,11 @@ enum Action {
     },
 }
 
-fn name_value(text: &str) -> Result<(String, String), String> {
+/// Reads `NAME=VALUE`.
+///
+/// # Errors
+/// There is no name, or no equals sign.
+pub fn name_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().into(), value.into())),
         _ => Err("write it as NAME=VALUE".into()),

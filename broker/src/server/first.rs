@@ -8,6 +8,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use engine::file;
 use engine::mail::Post;
 use engine::net::Listener;
 use engine::shard::ShardId;
@@ -162,6 +163,9 @@ async fn start(
         offline: offline(&image, &recovery.report),
         replayed_batches: recovery.report.entries,
         recovery: recovery.report,
+        superblock: node.superblock(),
+        file_system: file::file_system(&config.data_dir).await.ok(),
+        free_bytes: file::free_bytes(&config.data_dir).await.ok().map(|(free, _)| free),
         took: began.elapsed(),
     };
     let accepting = accept(&shard, sockets);

@@ -5,9 +5,11 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use engine::file::FileSystem;
 use engine::mail::Mesh;
 use engine::shard::{Launch, ShardId};
 use storage::node::RecoveryReport;
+use storage::superblock::Superblock;
 
 use super::error::ServerError;
 use super::{first, follower};
@@ -40,6 +42,12 @@ pub struct Started {
     pub replayed_batches: u64,
     /// All that recovery did and found.
     pub recovery: RecoveryReport,
+    /// The data directory's superblock, as this start found it.
+    pub superblock: Superblock,
+    /// The file system it lies on, where that can be told.
+    pub file_system: Option<FileSystem>,
+    /// Free bytes there, where that can be told.
+    pub free_bytes: Option<u64>,
     /// Time from launch to readiness.
     pub took: Duration,
 }

@@ -11,7 +11,8 @@ use super::fetcher::{Fetched, Fetcher};
 use super::offset::Start;
 use super::template::{Template, print_json};
 use crate::cli::args::Bootstrap;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{EXIT_INTERRUPTED, Failure};
+use crate::cli::interrupt::Interrupt;
 use crate::cli::output::Output;
 use crate::cli::progress::{Progress, Total};
 
@@ -101,7 +102,8 @@ pub fn run(args: &ConsumeArgs, output: &Output) -> Result<u8, Failure> {
         out: Vec::with_capacity(OUT_BYTES + (64 << 10)),
         progress: Progress::start(&quiet, "read", total.map(Total::Records)),
     };
-    let result = read_all(&mut fetcher, &mut printer);
+    let interrupt = Interrupt::watch();
+    let result = read_all(&mut fetcher, &mut printer, &interrupt);
     printer.progress.finish();
     match result {
         Err(Stop::ReaderGone) => return Ok(0),
@@ -109,7 +111,7 @@ pub fn run(args: &ConsumeArgs, output: &Output) -> Result<u8, Failure> {
         Ok(()) => {}
     }
     output.say(&printer.progress.text());
-    Ok(0)
+    Ok(if interrupt.asked() { EXIT_INTERRUPTED } else { 0 })
 }
 
 /// Printed bytes are written when there are this many, or nothing more to print.
@@ -127,8 +129,12 @@ impl From<Failure> for Stop {
     }
 }
 
-fn read_all(fetcher: &mut Fetcher<'_>, printer: &mut Printer<'_>) -> Result<(), Stop> {
-    while !fetcher.is_done() && printer.left != Some(0) {
+fn read_all(
+    fetcher: &mut Fetcher<'_>,
+    printer: &mut Printer<'_>,
+    interrupt: &Interrupt,
+) -> Result<(), Stop> {
+    while !fetcher.is_done() && printer.left != Some(0) && !interrupt.asked() {
         for fetched in fetcher.next()? {
             printer.print(&fetched)?;
         }

@@ -15,7 +15,8 @@ use super::partitioner::Partitioner;
 use super::record::{Shape, parse_delimiter, parse_header};
 use super::sender::{Options, Sender};
 use crate::cli::args::Bootstrap;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{EXIT_INTERRUPTED, Failure};
+use crate::cli::interrupt::Interrupt;
 use crate::cli::output::{Output, plural};
 use crate::cli::progress::{Progress, Total};
 
@@ -153,11 +154,15 @@ pub fn run(args: &ProduceArgs, output: &Output) -> Result<u8, Failure> {
         ),
         lines: 0,
     };
-    let result = source.send_all(&mut sender);
+    let interrupt = Interrupt::watch();
+    let result = source.send_all(&mut sender, &interrupt);
     sender.progress.finish();
     summary(args, &source, &sender, output);
-    result.map(|()| 0)
+    result.map(|()| if interrupt.asked() { EXIT_INTERRUPTED } else { 0 })
 }
+
+/// How often an idle producer looks whether it should end.
+const INTERRUPT_EVERY: Duration = Duration::from_millis(100);
 
 struct Source<'a> {
     args: &'a ProduceArgs,
@@ -168,15 +173,16 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    fn send_all(&mut self, sender: &mut Sender<'_>) -> Result<(), Failure> {
+    /// Sends until the input ends or an interrupt asks to stop reading; what was read is sent.
+    fn send_all(&mut self, sender: &mut Sender<'_>, interrupt: &Interrupt) -> Result<(), Failure> {
         let blocks = input::read(self.args.files.clone());
         let linger = Duration::from_millis(self.args.linger);
         let broken = loop {
-            let block = match self.accumulator.has_open() {
-                true => blocks.recv_timeout(linger),
-                false => blocks.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match block {
+            if interrupt.asked() {
+                break None;
+            }
+            let wait = if self.accumulator.has_open() { linger } else { INTERRUPT_EVERY };
+            match blocks.recv_timeout(wait) {
                 Ok(Block::Lines(block)) => {
                     self.send_lines(&block, sender)?;
                     self.close(linger, sender)?;
