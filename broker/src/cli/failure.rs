@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde_json::json;
+use storage::node::NodeError;
 
 use crate::cli::client::ClientError;
 use crate::config::ConfigError;
@@ -136,6 +137,20 @@ impl From<Vec<ConfigError>> for Failure {
 impl From<engine::check::StartError> for Failure {
     fn from(error: engine::check::StartError) -> Self {
         Failure::new(error.code, error.what).why(error.why).fix(error.fix).exit(EXIT_HOST)
+    }
+}
+
+impl From<NodeError> for Failure {
+    fn from(error: NodeError) -> Self {
+        let failure = Failure::from_text(&error.to_string());
+        match error {
+            NodeError::Locked { .. } => {
+                failure.fix("stop that process first, or name another directory with --data")
+            }
+            NodeError::Foreign { .. } => failure
+                .fix("name the directory of this node with --data, or correct the configuration"),
+            _ => failure,
+        }
     }
 }
 

@@ -108,6 +108,7 @@ pub fn run(args: &ServeArgs, common: &Common) -> Result<u8, Failure> {
     drop(log);
     result.map(|()| 0).map_err(|error| match error {
         ServerError::Host(error) => Failure::from(error),
+        ServerError::Node(error) => Failure::from(error),
         error => Failure::from_text(&error.to_string()),
     })
 }

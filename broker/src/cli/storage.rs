@@ -128,7 +128,7 @@ fn open(config: &BrokerConfig, recalibrate: bool) -> Result<bool, Failure> {
     let opened = engine::shard::block_on(&Launch::default(), async move {
         Node::open(&dir, &options).await.map(|opened| opened.formatted)
     })?;
-    opened.map_err(|error| Failure::from_text(&error.to_string()))
+    Ok(opened?)
 }
 
 fn format(config: &BrokerConfig, ignore_formatted: bool, output: &Output) -> Result<(), Failure> {

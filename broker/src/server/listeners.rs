@@ -2,8 +2,10 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::time::Duration;
 
 use engine::net::Listener;
+use engine::time;
 
 use super::error::ServerError;
 use super::run::BoundListener;
@@ -16,7 +18,7 @@ pub(super) async fn bind(
     let mut bound = Vec::with_capacity(listeners.len());
     for listener in listeners {
         let failed = |error| ServerError::Bind { endpoint: listener.bind.clone(), error };
-        let socket = bind_one(&listener.bind).await.map_err(failed)?;
+        let socket = bind_patiently(&listener.bind).await.map_err(failed)?;
         let address = socket.local_addr();
         let mut advertised = listener.advertised.clone();
         if advertised.port == 0 {
@@ -26,6 +28,26 @@ pub(super) async fn bind(
         bound.push((socket, BoundListener { name, address, advertised }));
     }
     Ok(bound)
+}
+
+/// How long a port that is in use is waited for. After a kill the kernel takes a moment to let go of
+/// the process's rings, and with the accept in them of the port: 50 to 300 ms were seen.
+const PORT_WAIT: Duration = Duration::from_secs(2);
+const PORT_PAUSE: Duration = Duration::from_millis(20);
+
+/// Binds, waiting for a predecessor that is still going away.
+async fn bind_patiently(endpoint: &Endpoint) -> io::Result<Listener> {
+    let began = time::now();
+    loop {
+        match bind_one(endpoint).await {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse && began.elapsed() < PORT_WAIT =>
+            {
+                time::sleep(PORT_PAUSE).await;
+            }
+            result => return result,
+        }
+    }
 }
 
 async fn bind_one(endpoint: &Endpoint) -> io::Result<Listener> {
