@@ -21,6 +21,7 @@ use storage::store::Store;
 
 use super::error::ServerError;
 use super::listeners;
+use super::prune::prune;
 use super::publish::publish;
 use super::run::{BoundListener, Ready, Started};
 use super::setup;
@@ -151,6 +152,8 @@ async fn start(
     let commands = task::spawn(Queue::Produce, async move {
         deciding.run(|publication| publish(publishing.clone(), publication)).await;
     });
+    let pruning = prune(controller.handle(), recovery.topics_dir.clone(), image.clone());
+    task::spawn(Queue::Background, pruning);
     let started = Started {
         cluster_id,
         node_id: config.node_id,

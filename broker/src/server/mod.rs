@@ -7,6 +7,7 @@ mod error;
 mod first;
 mod follower;
 mod listeners;
+mod prune;
 mod publish;
 mod run;
 mod setup;

@@ -3,20 +3,20 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use engine::task::{self, Queue};
 use storage::batch::TimestampType;
 use storage::ids::LogId;
 use storage::log::LogConfig;
 
 use super::shard::Shard;
 use crate::config::{self, BrokerConfig, TopicConfig, Validation};
-use crate::controller::{Change, Image, Topic};
+use crate::controller::{Change, Image, Topic, TopicId};
 
 impl Shard {
     /// Follows the metadata to `image`. Logs of new partitions exist before the image is served by,
-    /// and deleted topics are no longer served before their files go. Returns when all is done, so
-    /// that whoever asked for the change can act on it; false when files of a deleted topic could not
-    /// be removed.
-    pub async fn follow(self: &Rc<Self>, image: Arc<Image>, changes: &[Change]) -> bool {
+    /// and deleted topics are no longer served before their files go. Returns when the image is
+    /// served by, so that whoever asked for the change can act on it; files go afterwards.
+    pub async fn follow(self: &Rc<Self>, image: Arc<Image>, changes: &[Change]) {
         // One image after the other: a creation that takes long must not meet its own deletion.
         let _turn = self.following.acquire(1).await.expect("never closed");
         for change in changes {
@@ -32,13 +32,12 @@ impl Shard {
             }
         }
         self.set_image(image);
-        let mut is_complete = true;
         for change in changes {
             if let Change::TopicDeleted(topic) = change {
-                is_complete &= self.delete_logs(topic).await;
+                let (shard, topic) = (self.clone(), topic.clone());
+                task::spawn(Queue::Background, async move { shard.delete_logs(&topic).await });
             }
         }
-        is_complete
     }
 
     /// Creates the logs of partitions `first..` that this shard owns and does not have.
@@ -67,19 +66,16 @@ impl Shard {
         }
     }
 
-    async fn delete_logs(&self, topic: &Topic) -> bool {
-        let mut is_complete = true;
+    async fn delete_logs(&self, topic: &Topic) {
         for id in logs(topic, 0).filter(|id| self.owner(id) == self.id) {
             if let Err(error) = self.store.delete(&id).await {
                 // The tombstone stays, so the next start takes the files away.
-                is_complete = false;
                 tracing::error!(
                     topic = %topic.name, partition = id.partition, %error,
                     "HDL-STORE-011: the files of a deleted partition could not be removed"
                 );
             }
         }
-        is_complete
     }
 
     /// Configures what recovery brought and creates what it did not: at start.
@@ -101,9 +97,14 @@ pub fn logs(topic: &Topic, first: u32) -> impl Iterator<Item = LogId> + '_ {
 /// Where a partition's segments are, relative to the data directory's `topics`: readable, and
 /// another one when the topic is created again.
 pub fn log_dir(topic: &Topic, partition: u32) -> String {
+    format!("{}/{partition}", topic_dir(&topic.name, topic.id))
+}
+
+/// Where the directories of all partitions of a topic are, relative to `topics`.
+pub fn topic_dir(name: &str, id: TopicId) -> String {
     // Names are ASCII (checked at creation). 200 characters leave room for the id in a file name.
-    let name = &topic.name[..topic.name.len().min(200)];
-    format!("{name}.{}/{partition}", topic.id)
+    let name = &name[..name.len().min(200)];
+    format!("{name}.{id}")
 }
 
 /// The settings in force for a topic's logs.

@@ -117,10 +117,7 @@ pub enum Answer {
     /// What became of the command.
     Command(Result<Outcome, Refusal>),
     /// The receiver's logs follow the image.
-    Image {
-        /// False when files of a deleted topic could not be removed.
-        is_complete: bool,
-    },
+    Image,
 }
 
 /// Batches to append on their owner.

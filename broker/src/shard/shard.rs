@@ -251,7 +251,8 @@ impl Shard {
             Call::Image { image, changes } => {
                 let shard = self.clone();
                 self.answer_later(Queue::Produce, from, slot, async move {
-                    Answer::Image { is_complete: shard.follow(image, &changes).await }
+                    shard.follow(image, &changes).await;
+                    Answer::Image
                 });
             }
         }
