@@ -1,10 +1,10 @@
 //! A shard's checkpoints of one generation, in a record log.
 //!
 //! The base checkpoint of all logs, written by recovery, is a file of its own; here stand only the logs that changed
-//! since. Records: `1` and a log's checkpoint; `2` and the id of a log that was deleted; `3` and the LSN from which the
-//! journal is needed.
+//! since. Records: `1` and a log's checkpoint; `2` and the id of a log that was deleted; `3`, the LSN from which the
+//! journal is needed, and the one up to which it was on the device.
 
-use crate::checkpoint::{CheckpointError, LogCheckpoint};
+use crate::checkpoint::{CheckpointError, LogCheckpoint, Reader};
 use crate::ids::{Generation, LogId, Lsn};
 use crate::record_log::{RecordLog, RecordLogError};
 use std::collections::BTreeMap;
@@ -24,6 +24,8 @@ pub struct Checkpoints {
     pub logs: BTreeMap<LogId, Option<LogCheckpoint>>,
     /// Every entry of the shard's journal below this is in some checkpoint.
     pub journal_from: Lsn,
+    /// The journal was on the device up to here when the last checkpoint was taken.
+    pub journal_durable: Lsn,
 }
 
 /// Why a checkpoint log cannot be used.
@@ -59,11 +61,13 @@ impl CheckpointLog {
     }
 
     /// Makes the checkpoints of logs that changed durable, and with them that the journal is needed only from
-    /// `journal_from` on. After this, `Journal::recycle_before(journal_from)` may be called.
+    /// `journal_from` on. `journal_durable` is the journal's `durable_upto` now: should the journal end before it, something
+    /// was lost. After this, `Journal::recycle_before(journal_from)` may be called.
     pub async fn write(
         &self,
         changed: Vec<LogCheckpoint>,
         journal_from: Lsn,
+        journal_durable: Lsn,
     ) -> Result<(), CheckpointLogError> {
         let mut records = Vec::new();
         let mut bytes = 0;
@@ -81,6 +85,7 @@ impl CheckpointLog {
         }
         let mut from = vec![KIND_FROM];
         from.extend_from_slice(&journal_from.0.to_le_bytes());
+        from.extend_from_slice(&journal_durable.0.to_le_bytes());
         records.push(from);
         self.append(records).await
     }
@@ -127,8 +132,14 @@ fn fold(records: Vec<Vec<u8>>) -> Result<Checkpoints, CheckpointError> {
                 found.logs.insert(LogId::from_bytes(id), None);
             }
             KIND_FROM => {
-                let lsn = body.try_into().map_err(|_| CheckpointError::Malformed)?;
-                found.journal_from = found.journal_from.max(Lsn(u64::from_le_bytes(lsn)));
+                let mut reader = Reader(body);
+                let (from, durable) = reader
+                    .u64()
+                    .zip(reader.u64())
+                    .filter(|_| reader.0.is_empty())
+                    .ok_or(CheckpointError::Malformed)?;
+                found.journal_from = found.journal_from.max(Lsn(from));
+                found.journal_durable = found.journal_durable.max(Lsn(durable));
             }
             _ => return Err(CheckpointError::Malformed),
         }
@@ -141,7 +152,12 @@ fn unfold(checkpoints: &Checkpoints) -> Vec<Vec<u8>> {
         Some(checkpoint) => [&[KIND_LOG], checkpoint.encode().as_slice()].concat(),
         None => [&[KIND_FORGET], id.to_bytes().as_slice()].concat(),
     });
-    let from = [&[KIND_FROM], checkpoints.journal_from.0.to_le_bytes().as_slice()].concat();
+    let from = [
+        &[KIND_FROM],
+        checkpoints.journal_from.0.to_le_bytes().as_slice(),
+        checkpoints.journal_durable.0.to_le_bytes().as_slice(),
+    ]
+    .concat();
     logs.chain([from]).collect()
 }
 
@@ -156,7 +172,8 @@ mod tests {
         let id = |partition| LogId { topic: [1; 16], partition, incarnation: 0 };
         let mut first = LogCheckpoint::empty(id(0), "a/0");
         let second = LogCheckpoint::empty(id(1), "a/1");
-        let mut all = Checkpoints { journal_from: Lsn(7), ..Checkpoints::default() };
+        let mut all =
+            Checkpoints { journal_from: Lsn(7), journal_durable: Lsn(9), ..Checkpoints::default() };
         all.logs.insert(id(0), Some(first.clone()));
         all.logs.insert(id(1), Some(second));
         let mut records = unfold(&all);

@@ -85,12 +85,13 @@ pub(crate) async fn checkpoint(inner: &Rc<Inner>) {
         );
     }
     let synced = time::now();
+    let durable = inner.journal.durable_upto();
     let logs = changed.len() as u64;
     let mut kept = Ok(());
     for id in deleted {
         kept = kept.and(inner.checkpoints.forget(id).await);
     }
-    if let Err(error) = kept.and(inner.checkpoints.write(changed, recycle_before).await) {
+    if let Err(error) = kept.and(inner.checkpoints.write(changed, recycle_before, durable).await) {
         engine::exit_now(
             limits::EXIT_STORAGE,
             &format!("HDL-ST-024: a checkpoint could not be written: {error}"),

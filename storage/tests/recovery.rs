@@ -241,7 +241,7 @@ async fn checkpoint(dir: &Path, toy: &Toy, log: &CheckpointLog) {
         changed.push(checkpoint_of(number, &toy_log, toy.journal.next_lsn()));
     }
     let from = toy.journal.next_lsn();
-    log.write(changed, from).await.unwrap();
+    log.write(changed, from, toy.journal.durable_upto()).await.unwrap();
     toy.journal.recycle_before(from);
 }
 

@@ -161,15 +161,18 @@ pub struct Walker {
     file: usize,
     position: u64,
     expected: Expected,
-    evidence: Lsn,
+    /// Where entries are needed from: a checkpoint holds those below.
+    from: Lsn,
+    /// Everything below was once on the device, flushed.
+    durable: Lsn,
     closed: bool,
     state: State,
 }
 
 impl Walker {
-    /// `files` rise by sequence. `from`: a checkpoint covers everything below, and so proves that the journal reached
-    /// it; the first file may begin anywhere at or below it.
-    pub fn new(identity: Identity, files: Vec<FileFacts>, from: Lsn) -> Walker {
+    /// `files` rise by sequence. `from`: checkpoints cover everything below; the first file may begin anywhere at or
+    /// below it. `durable`: checkpoints say that everything below was on the device, so it must be found.
+    pub fn new(identity: Identity, files: Vec<FileFacts>, from: Lsn, durable: Lsn) -> Walker {
         let from = from.max(FIRST_LSN);
         assert!(files.is_sorted_by(|a, b| a.sequence < b.sequence), "files rise by sequence");
         Walker {
@@ -178,7 +181,8 @@ impl Walker {
             file: 0,
             position: 0,
             expected: Expected::Start(from),
-            evidence: from,
+            from,
+            durable,
             closed: false,
             state: State::Walk,
         }
@@ -238,7 +242,7 @@ impl Walker {
                                 lsn: header.lsn,
                                 previous_lsn: header.previous_lsn,
                             });
-                            if header.durable_upto > self.expected.lsn() {
+                            if header.durable_upto.max(self.durable) > self.expected.lsn() {
                                 self.state = State::Found(lead);
                                 continue;
                             }
@@ -312,8 +316,8 @@ impl Walker {
             file: self.file,
             position: self.position,
         };
-        // A checkpoint was taken beyond this point, so the journal had reached it.
-        let short = end.upto < self.evidence;
+        // What is missing below `from` is in checkpoints: that alone loses nothing.
+        let short = end.upto.max(self.from) < self.durable;
         self.state = if short { State::MissingEnd(end) } else { State::Done(end) };
     }
 
@@ -446,11 +450,15 @@ mod tests {
         }
 
         fn walk(&self, from: u64) -> (Vec<u64>, Vec<Gap>, End) {
+            self.walk_to(from, 0)
+        }
+
+        fn walk_to(&self, from: u64, durable: u64) -> (Vec<u64>, Vec<Gap>, End) {
             let facts = (1..)
                 .zip(&self.files)
                 .map(|(sequence, file)| FileFacts { sequence, len: file.len() as u64 })
                 .collect();
-            let mut walker = Walker::new(identity(), facts, Lsn(from));
+            let mut walker = Walker::new(identity(), facts, Lsn(from), Lsn(durable));
             let (mut lsns, mut gaps) = (vec![], vec![]);
             let mut window = Window::default();
             for _ in 0..10_000 {
@@ -588,8 +596,10 @@ mod tests {
     fn a_checkpoint_proves_how_far_the_journal_had_come() {
         let mut medium = Medium::new();
         medium.fill(5);
-        assert!(medium.walk(6).1.is_empty());
-        let (lsns, gaps, end) = medium.walk(9);
+        assert!(medium.walk_to(6, 6).1.is_empty());
+        assert!(medium.walk_to(9, 6).1.is_empty(), "what is missing is in checkpoints");
+        assert!(medium.walk_to(9, 9).1.is_empty(), "what is missing is in checkpoints");
+        let (lsns, gaps, end) = medium.walk_to(4, 9);
         assert_eq!(lsns, [1, 2, 3, 4, 5]);
         assert_eq!((gaps[0].from, gaps[0].to), (Lsn(6), None));
         assert_eq!(end.upto, Lsn(6));

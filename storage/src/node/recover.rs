@@ -85,14 +85,14 @@ impl Node {
         let at = |source| io_error("recover", &self.dir, source);
         self.open_reserve().await?;
 
-        let (checkpoints, journal_from) = self.checkpoints(known).await?;
+        let (checkpoints, journals) = self.checkpoints(known).await?;
         let is_deleted = |id: &LogId| known.is_deleted(id);
-        let mut replayer = Replayer::new(&self.dir, checkpoints, &is_deleted);
+        let mut replayer = Replayer::new(&self.dir, before.generation, checkpoints, &is_deleted);
         replayer.check_files().await.map_err(at)?;
         for (shard, files) in self.journal_files(before.generation, before.shards).await? {
             let identity = Identity { generation: before.generation, shard, salt: before.salt };
-            let from = journal_from.get(&shard).copied().unwrap_or_default();
-            replayer.replay_shard(identity, files, from).await.map_err(at)?;
+            let (from, durable) = journals.get(&shard).copied().unwrap_or_default();
+            replayer.replay_shard(identity, files, from, durable).await.map_err(at)?;
         }
         let mut replayed = replayer.finish().await.map_err(at)?;
 
@@ -144,16 +144,16 @@ impl Node {
         })
     }
 
-    /// The last checkpoint of each log, and from where each shard's journal is needed.
+    /// The last checkpoint of each log, and for each shard from where its journal is needed and how far it was durable.
     async fn checkpoints(
         &self,
         known: &Known,
-    ) -> Result<(Vec<LogCheckpoint>, BTreeMap<u16, Lsn>), NodeError> {
+    ) -> Result<(Vec<LogCheckpoint>, BTreeMap<u16, (Lsn, Lsn)>), NodeError> {
         let superblock = self.superblock();
         let dir = self.checkpoint_dir();
         let generation = superblock.generation;
         let mut logs = BTreeMap::new();
-        let mut journal_from = BTreeMap::new();
+        let mut journals = BTreeMap::new();
         if generation > Generation(0) {
             let base = recovery::read_base(&dir, generation).await.map_err(|source| {
                 let path = dir.join(recovery::base_name(generation)).display().to_string();
@@ -163,7 +163,7 @@ impl Node {
         }
         for shard in 0..superblock.shards {
             let found = checkpoint_log::read(&dir, generation, shard).await?;
-            journal_from.insert(shard, found.journal_from);
+            journals.insert(shard, (found.journal_from, found.journal_durable));
             for (id, checkpoint) in found.logs {
                 match checkpoint {
                     Some(checkpoint) => logs.insert(id, checkpoint),
@@ -175,7 +175,7 @@ impl Node {
         for (id, dir) in &known.logs {
             logs.entry(*id).or_insert_with(|| LogCheckpoint::empty(*id, dir));
         }
-        Ok((logs.into_values().collect(), journal_from))
+        Ok((logs.into_values().collect(), journals))
     }
 
     /// The journal files of a generation, by shard; shards without files too.

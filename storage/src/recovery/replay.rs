@@ -7,7 +7,7 @@ use super::segments::{self, Listing};
 use super::source::{FoundFile, Source};
 use super::truncate;
 use crate::checkpoint::LogCheckpoint;
-use crate::ids::{LogId, Lsn, Offset};
+use crate::ids::{Generation, LogId, Lsn, Offset};
 use crate::journal::frame::{Frame, Identity, Purpose};
 use crate::journal::walk::{Gap, Step, Walker};
 use engine::task::{self, Queue};
@@ -77,6 +77,7 @@ pub(crate) struct Replayer<'a> {
     damaged_files: BTreeSet<PathBuf>,
     report: RecoveryReport,
     pending: usize,
+    generation: Generation,
     now_ms: i64,
 }
 
@@ -89,9 +90,10 @@ pub(crate) struct Replayed {
 }
 
 impl<'a> Replayer<'a> {
-    /// `checkpoints`: the last of each log. `deleted`: whether a log has a tombstone.
+    /// `generation`: whose journals are read. `checkpoints`: the last of each log. `deleted`: whether a log has a tombstone.
     pub(crate) fn new(
         data: &Path,
+        generation: Generation,
         checkpoints: Vec<LogCheckpoint>,
         deleted: &'a dyn Fn(&LogId) -> bool,
     ) -> Replayer<'a> {
@@ -104,6 +106,7 @@ impl<'a> Replayer<'a> {
             damaged_files: BTreeSet::new(),
             report: RecoveryReport::default(),
             pending: 0,
+            generation,
             now_ms: engine::time::unix_ms(),
         }
     }
@@ -128,16 +131,18 @@ impl<'a> Replayer<'a> {
         Ok(())
     }
 
-    /// Replays one shard's journal. `from`: every entry below is in some checkpoint.
+    /// Replays one shard's journal. `from`: every entry below is in some checkpoint. `durable`: how far it was on the
+    /// device when the last checkpoint was taken.
     pub(crate) async fn replay_shard(
         &mut self,
         identity: Identity,
         files: Vec<FoundFile>,
         from: Lsn,
+        durable: Lsn,
     ) -> io::Result<()> {
         self.report.journals += 1;
         let mut source = Source::open(files, identity, from).await?;
-        let mut walker = Walker::new(identity, source.facts(), from);
+        let mut walker = Walker::new(identity, source.facts(), from, durable);
         let mut gaps = Vec::new();
         loop {
             match walker.step(source.window()) {
@@ -191,9 +196,10 @@ impl<'a> Replayer<'a> {
             self.pending += log.pending_bytes() - before;
             match applied {
                 Applied::Covered => {}
-                Applied::Taken => {
+                Applied::Taken | Applied::Unplaced => {
                     self.report.entries += 1;
                     self.report.bytes += entry.payload.len() as u64;
+                    keep |= applied == Applied::Unplaced;
                 }
                 Applied::Refused => keep = true,
                 Applied::Truncate(to) => self.truncate(id, to).await?,
@@ -289,16 +295,16 @@ impl<'a> Replayer<'a> {
             let dir = self.topics.join(&log.checkpoint().dir);
             let listing = self.listings.remove(&id).unwrap_or_default();
             log.settle_absent();
-            if let Some(reason) = &log.checkpoint().offline {
-                self.report.offline.insert(id, reason.clone());
-            } else {
-                let exact = log.checkpoint().segments.last().is_none_or(|active| {
-                    listing.segments.get(&active.base) == Some(&active.bytes) || active.bytes == 0
-                });
-                if log.is_touched() || !exact {
-                    work.push((dir.clone(), log.take_last_writes()));
-                }
-                leftovers.push((dir, listing, log.checkpoint().clone()));
+            let exact = log.checkpoint().segments.last().is_none_or(|active| {
+                listing.segments.get(&active.base) == Some(&active.bytes) || active.bytes == 0
+            });
+            if log.is_touched() || !exact {
+                work.push((dir.clone(), log.take_last_writes()));
+            }
+            match &log.checkpoint().offline {
+                // What an offline log has is left for whoever looks into it.
+                Some(reason) => drop(self.report.offline.insert(id, reason.clone())),
+                None => leftovers.push((dir, listing, log.checkpoint().clone())),
             }
             checkpoints.push(log.finish());
         }
@@ -336,8 +342,9 @@ impl<'a> Replayer<'a> {
             if first.is_some_and(|first| *base < first) && *base < checkpoint.log_start {
                 crate::disk::remove_if_there(&path).await?;
             } else {
-                let flat = checkpoint.dir.replace('/', "_");
-                let name = format!("{flat}-{}", segments::segment_name(*base));
+                let generation = self.generation.0;
+                let segment = segments::segment_name(*base);
+                let name = format!("g{generation:08x}-{}-{segment}", checkpoint.id);
                 tracing::warn!(file = %path.display(), "a segment file that no checkpoint lists goes to quarantine");
                 self.quarantine.take_file(&path, &name).await?;
             }
