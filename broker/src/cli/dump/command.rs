@@ -46,6 +46,8 @@ enum Kind {
     Journal,
     Superblock,
     Records(RecordsOf),
+    /// A file that holds nothing to verify.
+    Plain,
 }
 
 /// Runs the command.
@@ -84,6 +86,7 @@ fn dump(path: &Path, args: &DumpArgs, report: &mut Report) -> io::Result<()> {
         Kind::Index => "index",
         Kind::Journal => "journal",
         Kind::Superblock => "superblock",
+        Kind::Plain => "plain",
         Kind::Records(RecordsOf::Metadata) => "metadata",
         Kind::Records(RecordsOf::Checkpoints | RecordsOf::Base) => "checkpoints",
     };
@@ -98,6 +101,7 @@ fn dump(path: &Path, args: &DumpArgs, report: &mut Report) -> io::Result<()> {
         }
         Kind::Journal => journal::dump(path, args.records, report),
         Kind::Index => whole(path).map(|bytes| node::index(&bytes, report)),
+        Kind::Plain => Ok(()),
         Kind::Superblock => whole(path).map(|bytes| node::superblock(&bytes, report)),
         Kind::Records(what) => {
             whole(path).map(|bytes| node::records(&bytes, what, args.records, report))
@@ -130,6 +134,7 @@ fn kind(path: &Path) -> io::Result<Kind> {
         (b"HDLRECRD", _) => Kind::Records(records_of()),
         (b"HDLFRAME", _) => Kind::Journal,
         (_, name) if name.ends_with(".journal") || name.ends_with(".free") => Kind::Journal,
+        (_, "lock" | "reserve" | "meta.properties") => Kind::Plain,
         (_, name) if name.ends_with(".records") => Kind::Records(records_of()),
         (_, name) if name.ends_with(".hindex") => Kind::Index,
         _ => Kind::Segment,

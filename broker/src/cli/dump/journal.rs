@@ -4,6 +4,8 @@ use std::io;
 use std::path::Path;
 
 use storage::batch::BatchView;
+use storage::ids::Generation;
+use storage::journal::file_name::parse_live;
 use storage::journal::frame::{Broken, FRAME_ALIGN, Frame, Header};
 
 use super::report::{Fact, Report};
@@ -14,6 +16,8 @@ use super::report::{Fact, Report};
 /// The file cannot be read.
 pub fn dump(path: &Path, entries: bool, report: &mut Report) -> io::Result<()> {
     let bytes = std::fs::read(path)?;
+    // A recycled file has a new name while its frames are still the old ones.
+    let named = path.file_name().and_then(|name| parse_live(&name.to_string_lossy()));
     let mut position = 0;
     let mut last: Option<Header> = None;
     let mut frames = 0u64;
@@ -22,7 +26,7 @@ pub fn dump(path: &Path, entries: bool, report: &mut Report) -> io::Result<()> {
             break None;
         }
         match Frame::check(&bytes[position..]) {
-            Ok(frame) if follows(last.as_ref(), frame.header()) => {
+            Ok(frame) if follows(last.as_ref(), named, frame.header()) => {
                 print_frame(&frame, position, entries, report);
                 frames += 1;
                 position += frame.header().total_len as usize;
@@ -38,8 +42,13 @@ pub fn dump(path: &Path, entries: bool, report: &mut Report) -> io::Result<()> {
     Ok(())
 }
 
-fn follows(last: Option<&Header>, header: &Header) -> bool {
-    last.is_none_or(|last| {
+fn follows(last: Option<&Header>, named: Option<(Generation, u16, u64)>, header: &Header) -> bool {
+    let fits = named.is_none_or(|(generation, shard, sequence)| {
+        header.identity.generation == generation
+            && header.identity.shard == shard
+            && header.file_sequence == sequence
+    });
+    fits && last.is_none_or(|last| {
         header.identity == last.identity
             && header.file_sequence == last.file_sequence
             && header.lsn == last.next_lsn()
@@ -107,7 +116,7 @@ fn judge_rest(
                 && header.file_sequence == last.file_sequence
                 && header.lsn >= last.next_lsn()
         }
-        None => true,
+        None => broken != Broken::Foreign,
     };
     let mut at = FRAME_ALIGN;
     while at < rest.len() {
