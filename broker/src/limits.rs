@@ -27,6 +27,13 @@ pub const FRAME_RATE_BYTES_MIN: usize = 128 << 10;
 /// Record bytes of fetch responses one connection may keep pinned while they are queued or being sent.
 pub const CONNECTION_PINNED_BYTES_MAX: usize = 64 << 20;
 
+/// The part of a shard's memory that responses may pin, as a divisor. Above it, responses shrink to
+/// one batch; at twice as much, fetches wait and then return no records.
+pub const PINNED_MEMORY_DIVISOR: usize = 4;
+
+/// A fetch that found too much pinned waits at least this long before it returns no records.
+pub const PINNED_WAIT_MIN: Duration = Duration::from_millis(100);
+
 /// Record pieces of a fetch response below this many bytes are copied together.
 pub const RECORDS_COPIED_MAX: usize = 512;
 

@@ -32,7 +32,7 @@ use crate::controller::{Image, TopicId};
 use crate::fetch::plan::Remaining;
 use crate::fetch::session::{self, PartitionKey, TopicKey, Wanted};
 use crate::fetch::sessions::{Begin, Context, SessionError};
-use crate::limits::FETCH_WAIT_MAX;
+use crate::limits::{FETCH_WAIT_MAX, PINNED_MEMORY_DIVISOR, PINNED_WAIT_MIN};
 use crate::net::connection::{Connection, Reply};
 use crate::net::either::{Either, either};
 use crate::shard::{Answer, Call, Found, ReadCall, ReadItem, Records, Shard, Watching};
@@ -45,6 +45,13 @@ pub struct Fetch {
     min_bytes: usize,
     max_bytes: usize,
     isolation: Isolation,
+}
+
+/// How much a response may hold.
+#[derive(Clone, Copy)]
+struct Limit {
+    max_bytes: usize,
+    one_at_least: bool,
 }
 
 /// One partition of a fetch in progress.
@@ -116,9 +123,24 @@ impl Fetch {
             })
             .collect();
         drop(image);
-        let limit = self.max_bytes.min(connection.pinned_room());
+        let limit = self.limit(&shard, &connection).await;
         self.gather(&shard, &connection, &mut parts, limit).await;
         self.respond(&shard, &connection, context, parts, limit)
+    }
+
+    /// How much this fetch may return now: less while earlier responses still pin memory.
+    async fn limit(&self, shard: &Shard, connection: &Connection) -> Limit {
+        let pinned = &shard.connections.pinned;
+        let pinned_max = shard.config.shard_memory_bytes / PINNED_MEMORY_DIVISOR;
+        if pinned.bytes() >= 2 * pinned_max {
+            let wait = self.wait.max(PINNED_WAIT_MIN);
+            let room = either(pinned.below(2 * pinned_max), connection.closing());
+            if time::timeout(wait, room).await.is_err() {
+                return Limit { max_bytes: 0, one_at_least: false };
+            }
+        }
+        let room = connection.pinned_room().min(pinned_max.saturating_sub(pinned.bytes()));
+        Limit { max_bytes: self.max_bytes.min(room), one_at_least: true }
     }
 
     /// Reads until there is enough, or time is up.
@@ -127,7 +149,7 @@ impl Fetch {
         shard: &Rc<Shard>,
         connection: &Connection,
         parts: &mut [Part],
-        limit: usize,
+        limit: Limit,
     ) {
         let deadline = time::now() + self.wait;
         let all: Vec<usize> = (0..parts.len()).filter(|&place| parts[place].log.is_ok()).collect();
@@ -189,7 +211,7 @@ impl Fetch {
         shard: &Rc<Shard>,
         parts: &mut [Part],
         places: &[usize],
-        max_bytes: usize,
+        limit: Limit,
         watch_below: usize,
     ) {
         let mut groups: BTreeMap<ShardId, (Vec<usize>, Vec<ReadItem>)> = BTreeMap::new();
@@ -209,7 +231,8 @@ impl Fetch {
         let mut pending = Vec::new();
         let mut local = None;
         for (to, (places, items)) in groups {
-            let call = ReadCall { items, max_bytes, watch_below };
+            let Limit { max_bytes, one_at_least } = limit;
+            let call = ReadCall { items, max_bytes, one_at_least, watch_below };
             if to == shard.id {
                 local = Some((places, shard.read(&call, shard.id)));
             } else {
@@ -248,9 +271,9 @@ impl Fetch {
         connection: &Connection,
         context: &Context,
         parts: Vec<Part>,
-        limit: usize,
+        limit: Limit,
     ) -> Reply {
-        let mut remaining = Remaining::new(limit);
+        let mut remaining = Remaining::new(limit.max_bytes);
         let mut answers = Vec::with_capacity(parts.len());
         let mut summaries = Vec::with_capacity(parts.len());
         for (part, (key, _)) in parts.into_iter().zip(&context.partitions) {

@@ -34,6 +34,9 @@ pub fn check_epoch(shard: &Shard, current_leader_epoch: i32) -> Result<(), Error
     }
 }
 
+/// Questions for one shard, and their places among all.
+type Group<Q> = (Vec<usize>, Vec<(LogId, Q)>);
+
 /// Sends each question to its log's owner, all shards at once, and puts the answers back into the
 /// order of the questions.
 ///
@@ -46,7 +49,7 @@ pub async fn ask_owners<Q, A>(
     answers: impl Fn(Answer) -> Vec<A>,
 ) -> Vec<A> {
     let total = questions.len();
-    let mut groups: Vec<(Vec<usize>, Vec<(LogId, Q)>)> = Vec::new();
+    let mut groups: Vec<Group<Q>> = Vec::new();
     groups.resize_with(shard.shards, Default::default);
     for (place, (log, question)) in questions.into_iter().enumerate() {
         let (places, items) = &mut groups[usize::from(shard.owner(&log).0)];

@@ -46,6 +46,9 @@ pub struct Started {
     remote: Vec<(Vec<usize>, Pending)>,
 }
 
+/// Batches for one shard, and their places in the request.
+type Group = (Vec<usize>, Vec<(LogId, Slice)>);
+
 /// How a produce ends.
 pub enum Finished {
     /// With this response frame.
@@ -78,7 +81,7 @@ pub async fn start(shard: &Rc<Shard>, asked: Asked, frame: &Slice) -> Result<Sta
     let mut naming = Naming::Name;
     let mut topics = Vec::with_capacity(request.topics().len());
     let mut partitions = Vec::with_capacity(request.partitions().len());
-    let mut groups: Vec<(Vec<usize>, Vec<(LogId, Slice)>)> = Vec::new();
+    let mut groups: Vec<Group> = Vec::new();
     groups.resize_with(shard.shards, Default::default);
     let refused = refusal(&request);
     for topic in request.topics() {
@@ -117,7 +120,7 @@ pub async fn start(shard: &Rc<Shard>, asked: Asked, frame: &Slice) -> Result<Sta
 /// while a peer's window is still waited for.
 async fn hand_out(
     shard: &Rc<Shard>,
-    groups: Vec<(Vec<usize>, Vec<(LogId, Slice)>)>,
+    groups: Vec<Group>,
     timeout: Option<Duration>,
 ) -> (Option<(Vec<usize>, Produced)>, Vec<(Vec<usize>, Pending)>) {
     let mut windows = Vec::new();

@@ -17,6 +17,7 @@ use engine::sync::{Notify, Permit};
 use engine::task::{self, Queue};
 use engine::time::{self, Instant};
 
+use super::pinned::Pinned;
 use super::reader;
 use super::reply_order::{ReplyOrder, Ticket};
 use crate::limits::{
@@ -58,6 +59,8 @@ pub struct Connection {
     closed: Notify,
     request_bytes: Cell<usize>,
     pinned_bytes: Cell<usize>,
+    /// The same of all connections of this shard.
+    pinned_here: Rc<Pinned>,
     is_closed: Cell<bool>,
     is_finishing: Cell<bool>,
     last_active: Cell<Instant>,
@@ -84,7 +87,12 @@ pub fn start(shard: &Rc<Shard>, accepted: Accepted, listener: usize) {
 
 async fn serve(shard: Rc<Shard>, accepted: Accepted, listener: usize) {
     let peer = accepted.peer();
-    let connection = Rc::new(Connection::new(peer, listener, accepted.into_stream()));
+    let connection = Rc::new(Connection::new(
+        peer,
+        listener,
+        accepted.into_stream(),
+        shard.connections.pinned.clone(),
+    ));
     if let Some(id) = shard.connections.open(connection.clone()) {
         connection.run(&shard).await;
         shard.connections.closed(id);
@@ -96,7 +104,12 @@ async fn serve(shard: Rc<Shard>, accepted: Accepted, listener: usize) {
 }
 
 impl Connection {
-    fn new(peer: SocketAddr, listener: usize, stream: Stream) -> Connection {
+    fn new(
+        peer: SocketAddr,
+        listener: usize,
+        stream: Stream,
+        pinned_here: Rc<Pinned>,
+    ) -> Connection {
         Connection {
             peer,
             listener,
@@ -107,6 +120,7 @@ impl Connection {
             closed: Notify::default(),
             request_bytes: Cell::new(0),
             pinned_bytes: Cell::new(0),
+            pinned_here,
             is_closed: Cell::new(false),
             is_finishing: Cell::new(false),
             last_active: Cell::new(time::now()),
@@ -118,11 +132,11 @@ impl Connection {
     async fn run(self: &Rc<Self>, shard: &Rc<Shard>) {
         let writer = task::spawn(Queue::Produce, self.clone().write());
         let end = reader::read(shard, self).await;
-        if let Some(words) = end.complaint() {
-            if let Some(held_back) = shard.connections.complaints.take() {
-                let peer = self.peer;
-                tracing::warn!(%peer, held_back, "HDL-NET-003: closing a connection: {words}");
-            }
+        if let Some(words) = end.complaint()
+            && let Some(held_back) = shard.connections.complaints.take()
+        {
+            let peer = self.peer;
+            tracing::warn!(%peer, held_back, "HDL-NET-003: closing a connection: {words}");
         }
         if end.lets_replies_leave() {
             // What was asked before still gets its answer.
@@ -138,39 +152,59 @@ impl Connection {
         self.shutdown();
         writer.await;
         self.stream.clone().close().await;
+        // Replies that never left go, and with them what they pin.
+        *self.replies.borrow_mut() = ReplyOrder::default();
+        self.release(self.pinned_bytes.get());
     }
 
     /// Sends replies in order until the connection closes.
     async fn write(self: Rc<Self>) {
         let mut ready = Vec::new();
         let mut queued = VecDeque::new();
+        // Bytes pinned by the send that is under way: the socket takes them after `send` returns.
+        let mut pinned = 0;
         while !self.is_closed.get() {
             self.replies.borrow_mut().take_ready(&mut ready);
             // Places became free, whether or not there is something to send.
             self.reader_wake.notify_all();
             queued.extend(ready.drain(..));
-            if queued.is_empty() {
+            self.sending.set(Some(time::now()));
+            let sent = if !queued.is_empty() {
+                let count = queued.len().min(REPLIES_PER_SEND_MAX);
+                let mut pieces = Vec::new();
+                let mut pinned_next = 0;
+                for reply in queued.drain(..count) {
+                    let Reply { pieces: of_reply, pinned: by_reply } = reply;
+                    pieces.extend(of_reply);
+                    pinned_next += by_reply;
+                }
+                // Waits for the send before it.
+                let sent = self.stream.send(pieces).await;
+                self.release(std::mem::replace(&mut pinned, pinned_next));
+                sent
+            } else if pinned > 0 {
+                let sent = self.stream.flush().await;
+                self.release(std::mem::take(&mut pinned));
+                sent
+            } else {
+                self.sending.set(None);
                 self.writer_wake.notified().await;
                 continue;
-            }
-            let mut pinned = 0;
-            let mut pieces = Vec::new();
-            for reply in queued.drain(..queued.len().min(REPLIES_PER_SEND_MAX)) {
-                let Reply { pieces: of_reply, pinned: by_reply } = reply;
-                pieces.extend(of_reply);
-                pinned += by_reply;
-            }
-            self.sending.set(Some(time::now()));
-            let sent = self.stream.send(pieces).await;
+            };
             self.sending.set(None);
             self.last_active.set(time::now());
-            self.pinned_bytes.set(self.pinned_bytes.get() - pinned);
-            self.reader_wake.notify_all();
             if sent.is_err() {
                 // The peer is gone; the reader learns it from the shutdown.
                 self.shutdown();
             }
         }
+    }
+
+    /// Bytes of replies are no longer pinned.
+    fn release(&self, pinned: usize) {
+        self.pinned_bytes.set(self.pinned_bytes.get() - pinned);
+        self.pinned_here.release(pinned);
+        self.reader_wake.notify_all();
     }
 
     /// Enters a request that was read, in the order of arrival.
@@ -290,8 +324,11 @@ impl Request {
     /// Hands in the response. It leaves when those before it have left.
     pub fn answer(mut self, reply: impl Into<Reply>) {
         let reply = reply.into();
-        let pinned = &self.connection.pinned_bytes;
-        pinned.set(pinned.get() + reply.pinned);
+        let connection = &self.connection;
+        if !connection.is_closed() {
+            connection.pinned_bytes.set(connection.pinned_bytes.get() + reply.pinned);
+            connection.pinned_here.pin(reply.pinned);
+        }
         self.finish(Some(reply));
     }
 
@@ -307,6 +344,9 @@ impl Request {
         let Some(ticket) = self.ticket.take() else { return };
         let connection = &self.connection;
         connection.request_bytes.set(connection.request_bytes.get() - self.bytes);
+        if connection.is_closed() {
+            return;
+        }
         if connection.replies.borrow_mut().finish(ticket, reply) {
             connection.writer_wake.notify_all();
         }

@@ -13,6 +13,7 @@ use engine::time;
 
 use super::connection::Connection;
 use super::log_limit::LogLimit;
+use super::pinned::Pinned;
 use super::placement::{Placement, Refused};
 use crate::limits::SWEEP_INTERVAL;
 
@@ -26,6 +27,8 @@ pub struct Connections {
     idle_max: Duration,
     /// Used on the accepting shard alone.
     placement: RefCell<Placement>,
+    /// Record bytes pinned by responses of all connections here.
+    pub pinned: Rc<Pinned>,
     /// Log lines about peers that misbehave.
     pub complaints: LogLimit,
 }
@@ -41,6 +44,7 @@ impl Connections {
             stopping: Cell::new(false),
             idle_max,
             placement: RefCell::new(placement),
+            pinned: Rc::default(),
             complaints: LogLimit::new(Duration::from_secs(1)),
         }
     }

@@ -5,6 +5,7 @@ pub mod connection;
 pub mod connections;
 pub mod either;
 pub mod log_limit;
+pub mod pinned;
 pub mod placement;
 pub mod reader;
 pub mod reply_order;

@@ -19,13 +19,11 @@ pub(super) async fn run(
     config: Arc<BrokerConfig>,
     shards: usize,
 ) -> Result<(), ServerError> {
-    let start = loop {
-        match post.next().await {
-            (_, Mail::Start(start)) => break start,
-            // The first shard did not get as far as starting this one.
-            (_, Mail::Stop(_)) => return Ok(()),
-            _ => unreachable!("a shard that was not started is sent nothing else"),
-        }
+    let start = match post.next().await {
+        (_, Mail::Start(start)) => start,
+        // The first shard did not get as far as starting this one.
+        (_, Mail::Stop(_)) => return Ok(()),
+        _ => unreachable!("a shard that was not started is sent nothing else"),
     };
     let shard = match serve(post.clone(), config, shards, *start).await {
         Ok(shard) => shard,

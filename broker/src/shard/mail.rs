@@ -145,8 +145,10 @@ pub enum ProduceError {
 pub struct ReadCall {
     /// What to read, in the order of the response.
     pub items: Vec<ReadItem>,
-    /// Most bytes in all. The first batch found is returned whole even if it is larger.
+    /// Most bytes in all.
     pub max_bytes: usize,
+    /// The first batch found is returned whole even if it is larger than that.
+    pub one_at_least: bool,
     /// When fewer bytes than this are found, the caller's shard is told of the next move of each of
     /// these logs. 0: never.
     pub watch_below: usize,

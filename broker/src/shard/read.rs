@@ -31,7 +31,7 @@ impl Shard {
         let mut reading = Reading { found: Vec::with_capacity(call.items.len()), cold: Vec::new() };
         let mut left = call.max_bytes;
         let mut in_memory = 0;
-        let mut is_empty = true;
+        let mut one_at_least = call.one_at_least;
         for item in &call.items {
             let place = reading.found.len();
             let Some(log) = self.store.log(&item.log) else {
@@ -41,18 +41,18 @@ impl Shard {
             let (high_watermark, log_start) = (log.visible_end(), log.log_start());
             let records = match diverging(&log, item) {
                 Some(diverging) => Ok(diverging),
-                None => match log.read(item.from, item.max_bytes.min(left), is_empty) {
+                None => match log.read(item.from, item.max_bytes.min(left), one_at_least) {
                     Ok(Read::Ready { pieces, bytes }) => {
                         left = left.saturating_sub(bytes);
                         in_memory += bytes;
-                        is_empty &= bytes == 0;
+                        one_at_least &= bytes == 0;
                         Ok(Records::Bytes(pieces))
                     }
                     Ok(Read::Empty) => Ok(Records::Bytes(Vec::new())),
                     Ok(Read::Cold(cold)) => {
                         // Its size is known only when it is read; the home shard cuts to the limit.
                         left = left.saturating_sub(item.max_bytes.min(left));
-                        is_empty = false;
+                        one_at_least = false;
                         reading.cold.push((place, log.clone(), cold));
                         Ok(Records::Bytes(Vec::new()))
                     }
