@@ -69,7 +69,11 @@ async fn wait_until_due(inner: &Inner) {
 pub(crate) async fn checkpoint(inner: &Rc<Inner>) {
     let began = time::now();
     let deleted = inner.deleted.take();
+    // An entry that is not on the device yet may carry what no log knows before it is: a log start on its way. The
+    // journal keeps it until a checkpoint that begins later.
+    let durable = inner.journal.durable_upto();
     let (changed, recycle_before) = capture(inner).await;
+    let recycle_before = recycle_before.min(durable);
     if changed.is_empty() && deleted.is_empty() {
         return;
     }
@@ -85,7 +89,6 @@ pub(crate) async fn checkpoint(inner: &Rc<Inner>) {
         );
     }
     let synced = time::now();
-    let durable = inner.journal.durable_upto();
     let logs = changed.len() as u64;
     let mut kept = Ok(());
     for id in deleted {
