@@ -45,7 +45,8 @@ const IN_FLIGHT_MAX: usize = 8;
 /// How long a log whose batches are still on their way into the journal is left alone.
 const NOT_VISIBLE_WAIT: Duration = Duration::from_millis(1);
 
-const _: () = assert!(WRITE_BYTES_MAX % 4096 == 0 && RESERVED_BLOCK_BYTES % 4096 == 0);
+const _: () =
+    assert!(WRITE_BYTES_MAX.is_multiple_of(4096) && RESERVED_BLOCK_BYTES.is_multiple_of(4096));
 
 /// Which logs have something to write, and how much is going on.
 pub struct WriteBehind {

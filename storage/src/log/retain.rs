@@ -17,10 +17,7 @@ pub struct Retain {
 }
 
 /// The offset after the last record of each segment, oldest first.
-fn ends<'a>(
-    segments: &'a [Segment],
-    log_end: Offset,
-) -> impl Iterator<Item = (&'a Segment, Offset)> {
+fn ends(segments: &[Segment], log_end: Offset) -> impl Iterator<Item = (&Segment, Offset)> {
     let next = segments.iter().skip(1).map(|segment| segment.base).chain([log_end]);
     segments.iter().zip(next)
 }

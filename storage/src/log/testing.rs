@@ -8,9 +8,9 @@ pub(crate) fn stored_batch(base: Offset, records: usize, bytes: usize) -> Vec<u8
     batch(Builder::new(Codec::None).base_offset(base), records, bytes, 1_000 + base.0)
 }
 
-/// A batch as a producer sends it, its records of the time `timestamp`.
-pub(crate) fn produced_batch(records: usize, bytes: usize, timestamp: i64) -> Vec<u8> {
-    batch(Builder::new(Codec::None), records, bytes, timestamp)
+/// A batch as a producer sends it.
+pub(crate) fn produced_batch(records: usize, bytes: usize) -> Vec<u8> {
+    batch(Builder::new(Codec::None), records, bytes, 1_000)
 }
 
 fn batch(mut builder: Builder, records: usize, bytes: usize, timestamp: i64) -> Vec<u8> {

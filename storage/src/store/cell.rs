@@ -12,16 +12,19 @@ use crate::log::append::AppendError;
 use crate::log::log::{Log, Standing};
 use crate::store::watch::Bells;
 
+/// Tells an append that waits how it ended.
+pub(crate) type Told = Sender<Result<(), AppendError>>;
+
 /// A log, the tasks that wait for it, and what is going on with it.
 pub struct LogCell {
     /// The log's number on this shard. Never used again, so that a late event cannot meet another log.
     pub(crate) slot: u32,
     pub(crate) log: RefCell<Log>,
     /// Appends that wait for their visibility, by the offset that must be visible.
-    waiting: RefCell<VecDeque<(Offset, Sender<Result<(), AppendError>>)>>,
+    waiting: RefCell<VecDeque<(Offset, Told)>>,
     pub(crate) bells: Bells,
     /// Room is being made: those who wait for it.
-    pub(crate) making_room: RefCell<Option<Vec<Sender<Result<(), AppendError>>>>>,
+    pub(crate) making_room: RefCell<Option<Vec<Told>>>,
     /// It stands in the line of logs with something to write behind.
     pub(crate) in_line: Cell<bool>,
     /// It stands in the line of those that are written next.

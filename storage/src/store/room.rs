@@ -155,6 +155,7 @@ pub(crate) async fn roll(
     }
     let got = reserve(inner, &file, 0, step, least).await?;
     cell.log.borrow_mut().on_rolled(time::unix_ms(), got);
+    inner.count(|stats| stats.rolls += 1);
     Ok(())
 }
 
@@ -174,6 +175,9 @@ async fn reserve(
         match inner.allocate(file, from, bytes).await {
             Ok(()) => {
                 let mut known = inner.free.get();
+                if known.full_until.is_some() {
+                    tracing::info!("HDL-ST-025: space has returned; appends are taken again");
+                }
                 known.bytes = known.bytes.saturating_sub(bytes);
                 known.full_until = None;
                 inner.free.set(known);
@@ -217,4 +221,60 @@ fn full(inner: &Rc<Inner>) -> AppendError {
 
 fn refused(inner: &Rc<Inner>, error: &io::Error) -> AppendError {
     if is_full(error) { full(inner) } else { AppendError::Io(error.to_string().into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use engine::shard::{Launch, block_on};
+
+    use super::*;
+    use crate::ids::{LeaderEpoch, LogId, Offset};
+    use crate::log::LogConfig;
+    use crate::log::read::Read;
+    use crate::log::testing::produced_batch;
+    use crate::node::{Known, Node, NodeOptions};
+    use crate::store::{Store, StoreConfig};
+
+    #[test]
+    fn a_full_disk_refuses_appends_serves_reads_and_recovers() {
+        // Goal: no acknowledged record and no offset is lost to a full disk, and service returns by itself. Method: the
+        // file system refuses to reserve, as it does when it is full, and later no longer does.
+        let dir = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let path = dir.path().to_owned();
+        let run = async move {
+            let options = NodeOptions { node_id: 1, ..NodeOptions::default() };
+            let node = Node::open(&path, &options).await.unwrap().node;
+            let recovery = node.recover(&Known::default(), 1).await.unwrap();
+            let config =
+                StoreConfig::new(path.clone(), recovery.journal_config(0, 4 << 20, 16 << 20));
+            let store = Store::start(config, recovery.states).await.unwrap();
+            let id = LogId { topic: [1; 16], partition: 0, incarnation: 0 };
+            let log = store.create(id, "a.b/0", Rc::new(LogConfig::default())).unwrap();
+            let epoch = LeaderEpoch(1);
+            let batch = produced_batch(2, 1_000);
+            log.append_waiting(&batch, epoch, 0).await.unwrap();
+            store.inner.refuse_space.set(true);
+            let mut taken = 2;
+            let refusal = loop {
+                match log.append_waiting(&batch, epoch, 0).await {
+                    Ok(appended) => taken = appended.next_offset().0,
+                    Err(refusal) => break refusal,
+                }
+            };
+            assert_eq!(refusal, AppendError::StorageFull);
+            let at_once = log.append(&batch, epoch, 0).unwrap_err();
+            assert_eq!(at_once, AppendError::StorageFull, "without asking the disk again");
+            assert_eq!(log.log_end(), Offset(taken), "nothing is half taken");
+            log.visible(Offset(taken)).await.unwrap();
+            assert!(matches!(log.read(Offset(0), 100, true), Ok(Read::Ready { .. })));
+            store.inner.refuse_space.set(false);
+            time::sleep(FULL_FOR).await;
+            let appended = log.append_waiting(&batch, epoch, 0).await.unwrap();
+            assert_eq!(appended.base_offset, Offset(taken));
+            store.shutdown().await;
+        };
+        block_on(&Launch::default(), run).unwrap();
+    }
 }
