@@ -79,11 +79,13 @@ impl State {
         self.queued_bytes + self.open.as_ref().map_or(0, OpenFrame::disk_bytes) as u64
     }
 
-    /// There is memory for at least a small entry.
-    pub(super) fn has_block(&self) -> bool {
-        let room =
-            |block: &SharedFilling| block.borrow().remaining() > limits::JOURNAL_BLOCK_BYTES / 8;
-        self.spare.is_some() || self.filling.as_ref().is_some_and(room)
+    /// The memory that an entry of `len` bytes still needs, if it is not there.
+    pub(super) fn missing_block(&self, len: usize) -> Option<usize> {
+        let need = frame_bytes(len, 1, self.last_touched.len());
+        let fits = self.open.as_ref().is_some_and(|open| open.fits(len))
+            || self.filling.as_ref().is_some_and(|block| block.borrow().remaining() >= need)
+            || self.spare.as_ref().is_some_and(|block| block.len() >= need);
+        (!fits).then_some(need.max(limits::JOURNAL_BLOCK_BYTES))
     }
 
     /// Makes sure that an open frame takes an entry of `len` bytes. `None` without memory; else whether a frame was
@@ -106,14 +108,14 @@ impl State {
         {
             return Some(filling.clone());
         }
-        if need > limits::JOURNAL_BLOCK_BYTES {
-            return buffer::try_alloc(need).map(|block| Rc::new(RefCell::new(Filling::new(block))));
-        }
-        let block = match self.spare.take() {
+        let block = match self.spare.take_if(|spare| spare.len() >= need) {
             Some(block) => block,
-            None => buffer::try_alloc(limits::JOURNAL_BLOCK_BYTES)?,
+            None => buffer::try_alloc(need.max(limits::JOURNAL_BLOCK_BYTES))?,
         };
         let filling = Rc::new(RefCell::new(Filling::new(block)));
+        if need > limits::JOURNAL_BLOCK_BYTES {
+            return Some(filling);
+        }
         self.filling = Some(filling.clone());
         Some(filling)
     }

@@ -157,19 +157,21 @@ impl Journal {
         Ok(Pushed { lsn, slice })
     }
 
-    /// Waits until a push is likely to be taken: memory, space in the journal, and the pace that a filling journal asks
-    /// for. Callers are served in order.
-    pub async fn room(&self) {
+    /// Waits until a push of `len` payload bytes is likely to be taken: memory, space in the journal, and the pace that
+    /// a filling journal asks for. Callers are served in order.
+    pub async fn room_for(&self, len: usize) {
         let Ok(_turn) = self.turnstile.acquire(1).await else { return };
         loop {
             let changed = self.files.changed.notified();
             let fill = self.files.fill();
-            let (wait, pending, has_block, stopping) = {
+            let (wait, bytes, missing, stopping) = {
                 let state = self.state.borrow();
                 let slow = fill >= SLOW_FROM;
                 let wait =
                     if slow { state.pace.wait(time::now().nanos(), fill) } else { Duration::ZERO };
-                (wait, state.pending_bytes(), state.has_block(), state.stopping)
+                let new = round_up(frame_bytes(len, 1, state.last_touched.len()));
+                let bytes = state.pending_bytes() + new.max(limits::JOURNAL_BLOCK_BYTES) as u64;
+                (wait, bytes, state.missing_block(len), state.stopping)
             };
             if stopping {
                 return;
@@ -178,12 +180,12 @@ impl Journal {
                 time::sleep(wait).await;
                 continue;
             }
-            if !self.files.has_room(pending + limits::JOURNAL_BLOCK_BYTES as u64, false) {
+            if !self.files.has_room(bytes, false) {
                 changed.await;
                 continue;
             }
-            if !has_block {
-                match buffer::alloc(limits::JOURNAL_BLOCK_BYTES).await {
+            if let Some(missing) = missing {
+                match buffer::alloc(missing).await {
                     Ok(block) => self.state.borrow_mut().spare = Some(block),
                     Err(error) => engine::exit_now(
                         limits::EXIT_STORAGE,
@@ -195,6 +197,11 @@ impl Journal {
             }
             return;
         }
+    }
+
+    /// [`Journal::room_for`] a small entry.
+    pub async fn room(&self) {
+        self.room_for(0).await;
     }
 
     /// 0..1: how much of `bytes_max` holds entries that no checkpoint has passed. From one half on pushes are slowed.
