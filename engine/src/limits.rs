@@ -51,6 +51,12 @@ pub const TRANSFER_BYTES_MAX: usize = 1 << 30;
 /// Messages that may wait in a local outbox for one full peer; reaching it is a bug in a caller's window.
 pub const OUTBOX_MAX: usize = 1 << 20;
 
+/// Messages one mailbox's reader takes in a turn of the loop.
+pub const MAIL_PER_TURN_MAX: usize = 256;
+
+/// How long a listener pauses after an error. Out of descriptors, say, it would else fail again at once.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+
 /// Jobs one shard may have in the blocking pool at a time; the next callers wait in order.
 pub const BLOCKING_JOBS_MAX: u32 = 64;
 

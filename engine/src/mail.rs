@@ -16,7 +16,7 @@ use std::task::{Poll, Waker};
 use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
 
-use crate::limits::OUTBOX_MAX;
+use crate::limits::{MAIL_PER_TURN_MAX, OUTBOX_MAX};
 use crate::local::{self, Mailbox};
 use crate::remote::Remote;
 use crate::shard::ShardId;
@@ -87,6 +87,7 @@ impl<M: Send + 'static> Mesh<M> {
             own: RefCell::default(),
             turn: Cell::new(0),
             reader: RefCell::new(None),
+            read: Cell::new(0),
         });
         local::with(|local| {
             let mut boxes = local.mailboxes.borrow_mut();
@@ -108,6 +109,8 @@ struct Inner<M> {
     /// The sender to look at next, so that none is always last.
     turn: Cell<usize>,
     reader: RefCell<Option<Waker>>,
+    /// Messages read since the loop last looked after the mail.
+    read: Cell<usize>,
 }
 
 /// One shard's end of a mesh.
@@ -150,14 +153,19 @@ impl<M: Send + 'static> Post<M> {
         }
     }
 
-    /// The next message and the shard it came from, the senders taking turns. One task reads.
+    /// The next message and the shard it came from, the senders taking turns. One task reads. After
+    /// [`MAIL_PER_TURN_MAX`] messages it lets the rest of the shard have a turn, so that mail which
+    /// never ends starves nobody.
     pub async fn next(&self) -> (ShardId, M) {
-        poll_fn(|cx| match self.inner.take() {
-            Some(mail) => Poll::Ready(mail),
-            None => {
-                *self.inner.reader.borrow_mut() = Some(cx.waker().clone());
-                Poll::Pending
+        let inner = &self.inner;
+        poll_fn(|cx| {
+            let more = inner.read.get() < MAIL_PER_TURN_MAX;
+            if let Some(mail) = more.then(|| inner.take()).flatten() {
+                inner.read.set(inner.read.get() + 1);
+                return Poll::Ready(mail);
             }
+            *inner.reader.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
         })
         .await
     }
@@ -247,6 +255,7 @@ impl<M> Mailbox for Inner<M> {
     }
 
     fn deliver(&self) -> bool {
+        self.read.set(0);
         if self.reader.borrow().is_none() {
             return false;
         }

@@ -10,10 +10,10 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use super::stream::Stream;
-use crate::limits::{ACCEPTED_MAX, LISTEN_BACKLOG};
-use crate::local;
+use crate::limits::{ACCEPT_PAUSE, ACCEPTED_MAX, LISTEN_BACKLOG};
 use crate::slab::Key;
 use crate::uring::{self, Descriptor, Ring};
+use crate::{local, time};
 
 /// A listening socket of this shard; dropping it stops listening.
 pub struct Listener {
@@ -72,15 +72,22 @@ impl Listener {
         self.local
     }
 
-    /// The next connection. Fails when the process is out of descriptors, among others: wait a little,
-    /// then go on. Dropping the future loses nothing.
+    /// The next connection. Fails when the process is out of descriptors, among others, and then after
+    /// [`ACCEPT_PAUSE`], so that a caller may just go on. Dropping the future loses no connection.
     pub async fn accept(&self) -> io::Result<Accepted> {
         loop {
             let fd = poll_fn(|cx| {
                 let polled = local::with(|l| self.acceptor.poll(&l.ring, cx.waker()));
                 polled.map_or(Poll::Pending, Poll::Ready)
             });
-            let plain = TcpStream::from(fd.await?);
+            let fd = match fd.await {
+                Ok(fd) => fd,
+                Err(error) => {
+                    time::sleep(ACCEPT_PAUSE).await;
+                    return Err(error);
+                }
+            };
+            let plain = TcpStream::from(fd);
             // One that has gone already has no peer: not worth an error.
             if let (Ok(peer), Ok(local)) = (plain.peer_addr(), plain.local_addr()) {
                 return Ok(Accepted { fd: plain.into(), peer, local });
