@@ -1,7 +1,7 @@
 //! A small pool of threads for system calls the ring lacks.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -11,7 +11,7 @@ use crossbeam::channel::{Sender, bounded};
 
 use crate::limits::{BLOCKING_JOBS_MAX, BLOCKING_THREADS, EXECUTORS_MAX};
 use crate::local;
-use crate::shard::block_all_signals;
+use crate::shard::{self, block_all_signals};
 use crate::task::Queue;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -43,7 +43,7 @@ pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -
     // that gives up leaves its job in the queue and its permit with it, below.
     pool().send(job).expect("the pool's threads live as long as the process");
     let result = Waiting { shared: Some(shared), permit: Some(permit) }.await;
-    result.unwrap_or_else(|panic| resume_unwind(panic))
+    result.unwrap_or_else(|panic| shard::go_on_panicking(panic))
 }
 
 struct Waiting<T: Send + 'static> {

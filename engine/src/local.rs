@@ -46,8 +46,9 @@ thread_local! {
 /// If the thread is a shard already.
 pub(crate) fn install(local: Rc<Local>) {
     CURRENT.with(|current| {
-        let before = current.replace(Some(local));
-        assert!(before.is_none(), "a thread is one shard: the engine was started inside itself");
+        let vacant = current.borrow().is_none();
+        assert!(vacant, "a thread is one shard: the engine was started inside itself");
+        current.replace(Some(local));
     });
 }
 

@@ -74,7 +74,7 @@ impl Remote {
         }
         self.wakes.fetch_add(1, Ordering::Relaxed);
         let sent = local::try_with(|l| l.ring.send_wake(self.ring.as_raw_fd()));
-        if sent.is_none() {
+        if sent != Some(true) {
             let one = 1u64.to_ne_bytes();
             // SAFETY: eight readable bytes, as an eventfd takes them. The counter cannot overflow: the
             // shard reads it down and `asleep` lets one writer through per sleep.

@@ -1,5 +1,6 @@
 //! Shards: starting them, ending them, running a future on the calling thread.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io::Write;
@@ -296,12 +297,25 @@ fn abort_on_panic() {
             if !ABORTS.try_with(Cell::get).unwrap_or(false) {
                 return before(info);
             }
-            let thread = thread::current();
-            let name = thread.name().unwrap_or("a shard");
-            let trace = std::backtrace::Backtrace::capture();
-            let line = format!("HDL-BUG-001: {name}: {info}\n{trace}\n");
-            let _ = std::io::stderr().write_all(line.as_bytes());
-            std::process::abort();
+            abort(info);
         }));
     });
+}
+
+fn abort(why: &dyn std::fmt::Display) -> ! {
+    let thread = thread::current();
+    let name = thread.name().unwrap_or("a shard");
+    let trace = std::backtrace::Backtrace::capture();
+    let line = format!("HDL-BUG-001: {name}: {why}\n{trace}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    std::process::abort();
+}
+
+/// Lets a panic that began on another thread, and was reported there, go on in this one. The panic hook
+/// does not see it a second time, so that a launched shard has to end the process here.
+pub(crate) fn go_on_panicking(panic: Box<dyn Any + Send>) -> ! {
+    if ABORTS.try_with(Cell::get).unwrap_or(false) {
+        abort(&"a blocking job panicked, see above");
+    }
+    panic::resume_unwind(panic)
 }

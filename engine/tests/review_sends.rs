@@ -11,7 +11,7 @@ use engine::task::{Queue, spawn};
 use engine::{buffer, net};
 
 /// Longer than anything here takes, so that what does not end in time hangs.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs a shard on a thread of its own; panics if it does not end in time.
 fn within<T: Send + 'static, F: Future<Output = T> + 'static>(

@@ -94,6 +94,18 @@ impl Home {
     }
 }
 
+impl Drop for Home {
+    fn drop(&mut self) {
+        // The shard has ended and this may be any thread: references that came home too late are left
+        // alone, since their count is not ours to touch.
+        while let Some(returned) = self.returns.pop() {
+            if let Return::Share(share) = returned {
+                std::mem::forget(share);
+            }
+        }
+    }
+}
+
 struct Chunk {
     base: NonNull<u8>,
     buddy: Buddy,

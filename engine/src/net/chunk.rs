@@ -2,14 +2,16 @@
 
 use std::ops::Deref;
 use std::ptr::NonNull;
+use std::rc::Rc;
 
+use crate::buffer::Mapping;
 use crate::limits::RECEIVE_BUFFER_BYTES;
 use crate::local;
 use crate::uring::Ring;
 
 enum Bytes {
     /// A provided buffer, lent by the kernel's ring.
-    Provided { id: u16, base: NonNull<u8> },
+    Provided { id: u16, base: NonNull<u8>, memory: Rc<Mapping> },
     /// A copy, made because provided buffers ran low.
     Heap(Vec<u8>),
 }
@@ -31,7 +33,8 @@ impl Chunk {
     pub(super) fn received(ring: &Ring, id: u16, len: usize) -> Chunk {
         assert!(len <= RECEIVE_BUFFER_BYTES, "a receive stays within its buffer");
         let base = ring.provided.lend(id);
-        Chunk { bytes: Bytes::Provided { id, base }, start: 0, end: len }
+        let memory = ring.provided.memory().clone();
+        Chunk { bytes: Bytes::Provided { id, base, memory }, start: 0, end: len }
     }
 
     /// Moves the bytes out of the provided buffer, which goes back at once.
@@ -77,8 +80,7 @@ impl Deref for Chunk {
         match &self.bytes {
             Bytes::Provided { base, .. } => {
                 // SAFETY: start <= end <= RECEIVE_BUFFER_BYTES; the buffer is lent to this chunk alone
-                // and initialised (zeroed when mapped), and chunks do not outlive their shard's ring
-                // because they are not Send and the ring is drained after all tasks are gone.
+                // and initialised (zeroed when mapped), and `memory` keeps it mapped.
                 unsafe {
                     std::slice::from_raw_parts(base.add(self.start).as_ptr(), self.end - self.start)
                 }
@@ -90,8 +92,14 @@ impl Deref for Chunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        if let Bytes::Provided { id, .. } = self.bytes {
-            local::try_with(|local| local.ring.provided.give(id));
+        if let Bytes::Provided { id, memory, .. } = &self.bytes {
+            // The thread may be no shard any more, or another one than that of this buffer.
+            local::try_with(|local| {
+                let provided = &local.ring.provided;
+                if Rc::ptr_eq(provided.memory(), memory) {
+                    provided.give(*id);
+                }
+            });
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::ptr::NonNull;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::task::Waker;
 
@@ -20,7 +21,8 @@ pub(crate) const GROUP: u16 = 0;
 
 pub(crate) struct Provided {
     entries: Mapping,
-    memory: Mapping,
+    /// Shared with the chunks that lie in it: a chunk may outlive its shard.
+    memory: Rc<Mapping>,
     tail: Cell<u16>,
     free: Cell<usize>,
     /// Receivers that wait for a buffer to come back.
@@ -30,7 +32,7 @@ pub(crate) struct Provided {
 impl Provided {
     pub fn new() -> io::Result<Provided> {
         let entries = Mapping::new(usize::from(RECEIVE_BUFFERS) * size_of::<BufRingEntry>())?;
-        let memory = Mapping::new(usize::from(RECEIVE_BUFFERS) * RECEIVE_BUFFER_BYTES)?;
+        let memory = Rc::new(Mapping::new(usize::from(RECEIVE_BUFFERS) * RECEIVE_BUFFER_BYTES)?);
         let (tail, free) = (Cell::new(0), Cell::new(0));
         Ok(Provided { entries, memory, tail, free, starved: RefCell::default() })
     }
@@ -65,7 +67,12 @@ impl Provided {
         unsafe { self.memory.base().add(usize::from(id) * RECEIVE_BUFFER_BYTES) }
     }
 
-    /// Gives buffer `id` (back) to the kernel.
+    /// The memory all buffers lie in.
+    pub fn memory(&self) -> &Rc<Mapping> {
+        &self.memory
+    }
+
+    /// Gives buffer `id` (back) to the kernel. It is one of these buffers and not lent any more.
     pub fn give(&self, id: u16) {
         let tail = self.tail.get();
         let ring: *mut BufRingEntry = self.entries.base().as_ptr().cast();

@@ -20,6 +20,8 @@ use crate::time;
 const IGNORE: u64 = u64::MAX;
 /// Marks a wake-up that came from another ring.
 const WAKE: u64 = u64::MAX - 1;
+/// Marks wake-ups sent, in the upper half; the lower is the descriptor of the ring they went to.
+const WAKE_SENT: u64 = 0xffff_fffe << 32;
 /// How long the end of a shard waits for the kernel to let go of its memory.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
@@ -235,10 +237,26 @@ impl Ring {
         unsafe { self.start_for(entry, fd, Hold::Nothing, Listener::Nobody, false) };
     }
 
-    /// Ends the sleep of the shard behind another ring.
-    pub fn send_wake(&self, ring: RawFd) {
+    /// Ends the sleep of the shard behind another ring, with the next submission; false if there may be
+    /// none any more, because this shard is ending.
+    pub fn send_wake(&self, ring: RawFd) -> bool {
+        if self.ending.get() {
+            return false;
+        }
         add(&self.counters.wakes_sent, 1);
-        self.push_ignored(opcode::MsgRingData::new(types::Fd(ring), 0, WAKE, None).build());
+        let entry = opcode::MsgRingData::new(types::Fd(ring), 0, WAKE, None).build();
+        let entry = entry.flags(squeue::Flags::SKIP_SUCCESS);
+        // SAFETY: the entry carries numbers only, no addresses.
+        unsafe { self.push(&[entry.user_data(WAKE_SENT | ring as u64)]) };
+        true
+    }
+
+    /// A wake-up did not get through. The sleeper counts on it, since one is sent per sleep: for want of
+    /// memory it is sent again. Anything else means that there is no such shard any more.
+    fn wake_failed(&self, ring: RawFd, errno: i32) {
+        if matches!(errno, libc::ENOMEM | libc::EOVERFLOW | libc::EAGAIN | libc::EINTR) {
+            self.send_wake(ring);
+        }
     }
 
     /// The result of an operation, if it is there; else its future's waker is kept.
@@ -367,7 +385,12 @@ impl Ring {
         let mut batch = self.taken.take();
         add(&self.counters.completions, batch.len() as u64);
         for (user_data, result, flags) in batch.drain(..) {
-            if user_data != IGNORE && user_data != WAKE {
+            if user_data == IGNORE || user_data == WAKE {
+                continue;
+            }
+            if user_data & WAKE_SENT == WAKE_SENT {
+                self.wake_failed(user_data as u32 as RawFd, -result);
+            } else {
                 let key = Key { index: user_data as u32, generation: (user_data >> 32) as u32 };
                 self.complete(key, result, flags);
             }
@@ -460,6 +483,7 @@ impl Ring {
         if left.len() > 0 {
             tracing::warn!(operations = left.len(), "the kernel still holds memory; it is leaked");
             std::mem::forget(left);
+            std::mem::forget(self.provided.memory().clone());
         }
     }
 }
