@@ -4,13 +4,18 @@
 //! The data lies under the build directory, not in a RAM disk, so that direct I/O is really used.
 
 use std::fs::File;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a broker may take until it accepts connections before a test gives up on it.
+use crate::wire;
+
+/// How long a broker may take until it answers before a test gives up on it.
 const READY_MAX: Duration = Duration::from_secs(60);
+/// How long one attempt to get an answer may take.
+const ANSWER_MAX: Duration = Duration::from_millis(500);
 
 /// What a test asks of the broker it starts.
 #[derive(Clone, Debug)]
@@ -55,7 +60,7 @@ pub struct BrokerProcess {
 }
 
 impl BrokerProcess {
-    /// Starts a broker on an empty data directory and waits until it accepts connections.
+    /// Starts a broker on an empty data directory and waits until it answers.
     ///
     /// # Panics
     /// When it does not become ready; the message carries the end of its log.
@@ -143,7 +148,7 @@ impl BrokerProcess {
         self.child = Some(self.command().spawn().expect("the broker under test starts"));
         let began = Instant::now();
         loop {
-            if TcpStream::connect_timeout(&self.address, Duration::from_millis(200)).is_ok() {
+            if self.answers() {
                 return;
             }
             let child = self.child.as_mut().expect("just started");
@@ -153,6 +158,21 @@ impl BrokerProcess {
             assert!(began.elapsed() < READY_MAX, "not ready after {READY_MAX:?}:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Whether it answers a request. That it accepts a connection would not do: the socket of a broker that was
+    /// killed a moment ago accepts until the kernel has taken its ring apart.
+    fn answers(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect_timeout(&self.address, ANSWER_MAX) else {
+            return false;
+        };
+        let body = wire::request(18, 0, 1, &[]);
+        let mut frame = (body.len() as u32).to_be_bytes().to_vec();
+        frame.extend_from_slice(&body);
+        let mut length = [0; 4];
+        stream.set_read_timeout(Some(ANSWER_MAX)).is_ok()
+            && stream.write_all(&frame).is_ok()
+            && stream.read_exact(&mut length).is_ok()
     }
 
     fn command(&self) -> Command {

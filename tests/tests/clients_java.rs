@@ -17,7 +17,7 @@ const CONFIGS: &str = "kafka.admin.ConfigCommand";
 const OFFSETS: &str = "org.apache.kafka.tools.GetOffsetShell";
 const PERFORMANCE: &str = "org.apache.kafka.tools.ProducerPerformance";
 const VERIFIABLE: &str = "org.apache.kafka.tools.VerifiableProducer";
-const DUMP: &str = "kafka.tools.DumpLogSegments";
+const DUMP: &str = "org.apache.kafka.tools.DumpLogSegments";
 
 #[test]
 fn topics_and_configs() {

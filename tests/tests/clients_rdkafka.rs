@@ -132,7 +132,8 @@ fn zstd_on_sixteen_partitions() {
 
 #[test]
 fn records_up_to_the_limit_pass_and_beyond_it_are_refused() {
-    let broker = BrokerProcess::start(Settings::default());
+    // A batch fits half a journal file.
+    let broker = BrokerProcess::start(Settings::default().with("journal.file.bytes=16777216"));
     create_topic_with(&broker.bootstrap(), "large", 1, &[("max.message.bytes", "5000000")]);
     create_topic(&broker.bootstrap(), "usual", 1);
     let producer: Plain = client(&broker.bootstrap())
