@@ -195,6 +195,19 @@ pub fn disk_bytes(dir: &Path, recovery: &Recovery, log: u32) -> Vec<u8> {
     bytes
 }
 
+/// The first `len` bytes of a log's segments, which may have grown since recovery.
+pub fn disk_bytes_before(dir: &Path, recovery: &Recovery, log: u32, len: usize) -> Vec<u8> {
+    let state = recovery.states.iter().find(|state| state.checkpoint.id == log_id(log)).unwrap();
+    let mut bytes = Vec::new();
+    for segment in &state.checkpoint.segments {
+        let path =
+            dir.join("topics").join(log_dir(log)).join(format!("{:020}.log", segment.base.0));
+        bytes.extend_from_slice(&read(&path)[..segment.bytes as usize]);
+    }
+    assert_eq!(bytes.len(), len, "the checkpoint's segments hold the log");
+    bytes
+}
+
 /// Holds a recovered log against what was pushed: its end must be a batch boundary at or behind `at_least`.
 pub fn check_log(dir: &Path, recovery: &Recovery, number: u32, log: &ToyLog, at_least: i64) {
     let state = recovery.states.iter().find(|state| state.checkpoint.id == log_id(number)).unwrap();
