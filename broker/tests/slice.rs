@@ -67,7 +67,7 @@ fn records_come_back_in_order_over_restarts() {
 #[test]
 fn responses_leave_in_request_order() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
-    let broker = Broker::start(dir.path(), 2, &[]);
+    let broker = Broker::start(&dir.path().join("data"), 2, &[]);
     let mut client = broker.client();
     client.create_topic("t", 8);
     // A fetch that parks, then produces that finish at once: the answers keep the order, and the
@@ -93,7 +93,7 @@ fn responses_leave_in_request_order() {
 #[test]
 fn an_idle_session_lists_no_partition_and_news_only() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
-    let broker = Broker::start(dir.path(), 2, &[]);
+    let broker = Broker::start(&dir.path().join("data"), 2, &[]);
     let mut client = broker.client();
     let id = TopicRef::Id(client.create_topic("t", 6));
     let mut call = fetch_call(vec![(id, (0..6).map(|partition| (partition, 0)).collect())]);
@@ -123,7 +123,7 @@ fn an_idle_session_lists_no_partition_and_news_only() {
 #[test]
 fn a_long_poll_waits_for_its_bytes_and_no_longer() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
-    let broker = Broker::start(dir.path(), 2, &[]);
+    let broker = Broker::start(&dir.path().join("data"), 2, &[]);
     let (mut consumer, mut producer) = (broker.client(), broker.client());
     producer.create_topic("t", 2);
     let mut call = fetch_call(vec![(T, vec![(0, 0), (1, 0)])]);
@@ -143,7 +143,7 @@ fn a_long_poll_waits_for_its_bytes_and_no_longer() {
 #[test]
 fn offsets_errors_and_unknown_things_are_answered() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
-    let broker = Broker::start(dir.path(), 2, &[]);
+    let broker = Broker::start(&dir.path().join("data"), 2, &[]);
     let mut client = broker.client();
     client.create_topic("t", 1);
     produce_lines(&mut client, 0, 0..5);
@@ -194,7 +194,7 @@ fn offsets_errors_and_unknown_things_are_answered() {
 #[test]
 fn what_is_no_request_closes_the_connection_and_nothing_else() {
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
-    let broker = Broker::start(dir.path(), 2, &[]);
+    let broker = Broker::start(&dir.path().join("data"), 2, &[]);
     let hostile: [&[u8]; 7] = [
         b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
         &[0xff; 64],

@@ -3,9 +3,10 @@
 #![expect(clippy::disallowed_methods, reason = "a test is a client: it stands outside the engine")]
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Broker {
     child: Child,
     pub address: SocketAddr,
+    log: PathBuf,
 }
 
 impl Broker {
@@ -40,13 +42,19 @@ impl Broker {
         let address = free.local_addr().expect("a bound socket has an address");
         drop(free);
         let mut command = Command::new(env!("CARGO_BIN_EXE_heddle"));
+        command.env_remove("HEDDLE_REVISION");
         command.arg("serve").args(["--listen", &address.to_string()]);
         command.arg("--data").arg(data).args(["--shards", &shards.to_string()]);
         for pair in ["shard.pin=false", "journal.file.bytes=8388608"].iter().chain(overrides) {
             command.args(["--override", pair]);
         }
-        let child = command.stdin(Stdio::null()).spawn().expect("the broker starts");
-        let broker = Broker { child, address };
+        let log = data.with_extension("log");
+        let file =
+            File::options().create(true).append(true).open(&log).expect("a log can be written");
+        let errors = file.try_clone().expect("a file handle can be cloned");
+        command.stdin(Stdio::null()).stdout(file).stderr(errors);
+        let child = command.spawn().expect("the broker starts");
+        let broker = Broker { child, address, log };
         let began = Instant::now();
         while TcpStream::connect(address).is_err() {
             assert!(began.elapsed() < PATIENCE, "the broker does not listen");
@@ -90,6 +98,10 @@ impl Drop for Broker {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+            eprintln!("--- the broker's log ---\n{log}");
+        }
     }
 }
 
