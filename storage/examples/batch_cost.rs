@@ -101,7 +101,8 @@ fn main() {
                 black_box(crc.value());
             });
         println!(
-            "{len:>9} {record_bytes:>7} {codec:>6} | {:>13} {crc:>8.0} {check:>8.0} {copy:>8.0} {both:>11.0} {chunked:>8.0} {append_time:>11.0} | {:>5.2} GB/s",
+            "{len:>9} {record_bytes:>7} {codec:>6} | {:>13} {crc:>8.0} {check:>8.0} {copy:>8.0} \
+             {both:>11.0} {chunked:>8.0} {append_time:>11.0} | {:>5.2} GB/s",
             "",
             len as f64 / both
         );

@@ -104,8 +104,11 @@ fn only_the_engine_knows_the_ring() {
 
 #[test]
 fn suppressions_are_expectations_with_reasons() {
+    // What the test files of a crate share is dead in those that do not use it: no expectation fits them all.
+    let shared = |path: &Path| path.ends_with("mod.rs") && path.iter().any(|part| part == "tests");
     let broken = lines_that(&["rs"], |path, line| {
-        !is_this_file(path) && (line.contains("#[allow(") || line.contains("#![allow("))
+        let excused = shared(path) && line.contains("allow(dead_code");
+        !is_this_file(path) && !excused && (line.contains("#[allow(") || line.contains("#![allow("))
     });
     check("use #[expect(.., reason = \"..\")]", broken);
 }
@@ -119,6 +122,7 @@ fn every_source_file_opens_with_its_purpose() {
 fn front_pages_hold_no_logic() {
     let broken = files_that(|path, text| {
         path.ends_with("mod.rs")
+            && path.iter().any(|part| part == "src")
             && text.lines().any(|line| line.starts_with("fn ") || line.starts_with("impl"))
     });
     check("mod.rs is the front page of a folder; logic lives in named files", broken);

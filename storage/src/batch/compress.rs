@@ -229,7 +229,10 @@ mod tests {
         }
 
         #[test]
-        fn damaged_streams_never_panic(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8), cut in any::<prop::sample::Index>()) {
+        fn damaged_streams_never_panic(
+            flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+            cut in any::<prop::sample::Index>(),
+        ) {
             for codec in PACKING {
                 let mut packed = pack(codec, &text(5_000)).unwrap();
                 for (at, value) in &flips {

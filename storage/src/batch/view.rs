@@ -149,7 +149,11 @@ pub enum FramingError {
         need: usize,
     },
     /// The length field is smaller than a header or larger than any batch may be.
-    #[error("batch length {length} is outside {min}..={max}", min = BATCH_HEADER_BYTES - LENGTH_PREFIX_BYTES, max = BATCH_BYTES_MAX - LENGTH_PREFIX_BYTES)]
+    #[error(
+        "batch length {length} is outside {min}..={max}",
+        min = BATCH_HEADER_BYTES - LENGTH_PREFIX_BYTES,
+        max = BATCH_BYTES_MAX - LENGTH_PREFIX_BYTES
+    )]
     Length {
         /// What the field says.
         length: i32,

@@ -386,7 +386,12 @@ mod tests {
         fn a_scan_from_the_position_finds_the_first_batch_of_a_time(batches in batches(), interval in 0u32..400, timestamp in -1i64..51) {
             let segment = segment(&batches);
             let index = index(&segment, interval);
-            let first = |from: usize| split(&segment[from..]).map(Result::unwrap).find(|batch| batch.max_timestamp() >= timestamp).map(|batch| batch.base_offset());
+            let first = |from: usize| {
+                split(&segment[from..])
+                    .map(Result::unwrap)
+                    .find(|batch| batch.max_timestamp() >= timestamp)
+                    .map(|batch| batch.base_offset())
+            };
             match index.position_for_timestamp(timestamp) {
                 Some(position) => prop_assert_eq!(first(position.0 as usize), first(0)),
                 None => prop_assert_eq!(first(0), None),
