@@ -8,6 +8,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use engine::task::{self, Queue};
 use engine::time;
 
 use crate::checkpoint::LogCheckpoint;
@@ -31,7 +32,9 @@ pub(crate) async fn run(inner: Rc<Inner>) {
         if is_full(&inner) {
             write_behind::flush(&inner, upto).await;
         }
-        checkpoint(&inner).await;
+        // A task of its own, so that the end of this one never ends a checkpoint halfway.
+        let begun = inner.clone();
+        task::spawn(Queue::Background, async move { checkpoint(&begun).await }).await;
         time::sleep(PAUSE_MIN).await;
     }
 }
@@ -65,8 +68,9 @@ async fn wait_until_due(inner: &Inner) {
     }
 }
 
-/// Makes a checkpoint of what the segments hold now.
+/// Makes a checkpoint of what the segments hold now. Must run to its end: it has taken note of what changed.
 pub(crate) async fn checkpoint(inner: &Rc<Inner>) {
+    let Ok(_alone) = inner.checkpoint_turn.acquire(1).await else { return };
     let began = time::now();
     let deleted = inner.deleted.take();
     // An entry that is not on the device yet may carry what no log knows before it is: a log start on its way. The

@@ -175,16 +175,19 @@ impl ColdReader {
         }
     }
 
-    /// Brings an index up to `limit` by walking over the headers it does not cover yet.
+    /// Brings an index up to `limit` by walking over the headers it does not cover yet; a damaged one ends the walk and
+    /// comes with what was covered before it.
     pub(crate) async fn extend_index(
         self: &Rc<Self>,
         key: SegmentKey,
         dir: &Rc<str>,
         limit: FilePosition,
         index: SegmentIndex,
-    ) -> Result<SegmentIndex, ReadError> {
+    ) -> (SegmentIndex, Option<ReadError>) {
         let mut walk = Walk::new(self, key, dir, limit.0);
-        walk.extend(index).await.map_err(|failure| failure.named(key.base))
+        let mut index = index;
+        let failure = walk.extend(&mut index).await.err();
+        (index, failure.map(|failure| failure.named(key.base)))
     }
 
     /// The base offset of the batch at a position that an index named; the segment's own if none begins there.
@@ -379,18 +382,38 @@ impl<'a> Walk<'a> {
         self.start_reads(start, start + max as u64);
         self.held.retain(|(number, _)| *number >= start / CHUNK_BYTES);
         let (mut end, mut expected) = (start, Offset(0));
-        while let Some(header) = self.header(end, expected).await? {
-            let len = header.total_len().unwrap_or(0) as u64;
-            let must = end == start && read.one_at_least;
-            if end + len - start > max as u64 && !must {
-                break;
-            }
-            self.check_crc(end, len, header.crc()).await?;
-            (end, expected) = (end + len, header.next_offset());
+        loop {
+            let next = match self.verified(end, expected, start, max, read.one_at_least).await {
+                // What is sound before the damage is served; the next read is told.
+                Err(Failure::Damaged { .. }) if end > start => None,
+                next => next?,
+            };
+            let Some(header) = next else { break };
+            end += header.total_len().unwrap_or(0) as u64;
+            expected = header.next_offset();
         }
         let pieces = self.pieces(start, end).await?;
         self.read_ahead(start, end);
         Ok(ColdFound { pieces, bytes: (end - start) as usize, index_wrong })
+    }
+
+    /// The header of the next batch of a read that began at `start`, its checksum verified; `None` when it does not fit.
+    async fn verified(
+        &mut self,
+        position: u64,
+        expected: Offset,
+        start: u64,
+        max: usize,
+        one_at_least: bool,
+    ) -> Result<Option<BatchHeader>, Failure> {
+        let Some(header) = self.header(position, expected).await? else { return Ok(None) };
+        let len = header.total_len().unwrap_or(0) as u64;
+        let must = position == start && one_at_least;
+        if position + len - start > max as u64 && !must {
+            return Ok(None);
+        }
+        self.check_crc(position, len, header.crc()).await?;
+        Ok(Some(header))
     }
 
     /// Where the first batch that ends after `from` begins, looking from `position` on.
@@ -407,17 +430,17 @@ impl<'a> Walk<'a> {
         Ok(None)
     }
 
-    async fn extend(&mut self, mut index: SegmentIndex) -> Result<SegmentIndex, Failure> {
+    async fn extend(&mut self, index: &mut SegmentIndex) -> Result<(), Failure> {
         while let Some(header) = self.header(index.bytes(), index.next_offset()).await? {
             index.append(&header, header.total_len().unwrap_or(0));
             let reached = index.bytes() / CHUNK_BYTES;
             if self.held.iter().any(|(number, _)| *number < reached) {
                 self.held.retain(|(number, _)| *number >= reached);
                 self.start_reads(index.bytes(), index.bytes() + CHUNK_BYTES);
-                engine::task::yield_now().await;
+                task::yield_now().await;
             }
         }
-        Ok(index)
+        Ok(())
     }
 
     /// The header at a position, verified; `None` at the segment's end.

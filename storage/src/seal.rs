@@ -25,7 +25,7 @@ pub(crate) async fn seal_complete_segments(inner: &Rc<Inner>, cell: &Rc<LogCell>
         let Some(segment) = next else { return };
         cut(inner, cell, &segment).await;
         let key = SegmentKey { slot: cell.slot, base: segment.base };
-        let index = cell.index.take().filter(|index| index.base_offset() == segment.base);
+        let index = cell.index.borrow_mut().take_if(|index| index.base_offset() == segment.base);
         match index.filter(|index| index.bytes() == segment.bytes) {
             Some(index) => {
                 write_index(inner, cell, &index).await;

@@ -121,6 +121,8 @@ impl WriteBehind {
         self.unwritten.set(self.unwritten.get() - cell.unwritten.replace(0));
         let freed = cell.log.borrow_mut().tail.clear();
         self.cached.set(self.cached.get() - freed);
+        // A flush no longer waits for it.
+        self.finished.notify_all();
     }
 
     fn join_line(&self, cell: &LogCell) {
@@ -253,6 +255,8 @@ fn start(inner: &Rc<Inner>, cell: Rc<LogCell>) {
     let queue = if pressure(inner) > 0.5 { Queue::Fetch } else { Queue::Background };
     let inner = inner.clone();
     task::spawn(queue, async move {
+        // A segment that was complete before the next one began: its index is still at hand.
+        seal::seal_complete_segments(&inner, &cell).await;
         if write_once(&inner, &cell).await {
             seal::seal_complete_segments(&inner, &cell).await;
         } else {
@@ -371,6 +375,7 @@ fn complete(
         stats.uncached_writes += u64::from(kept.is_none());
     });
     evict_to(inner, inner.config.cache_bytes);
+    inner.checkpoint_wanted.notify_all();
 }
 
 /// Extends the index of the segment being written, if it is known up to here.

@@ -582,3 +582,140 @@ fn a_small_journal_and_little_memory_only_slow_appends_down() {
         assert!(stats.cached_bytes <= 4 << 20, "{stats:?}");
     });
 }
+
+#[test]
+fn checkpoints_come_by_themselves_and_shorten_the_replay() {
+    let dir = directory();
+    let path = dir.path().to_owned();
+    run({
+        let path = path.clone();
+        async move {
+            let node = start(&path, 2, LogConfig::default(), |_| {}).await;
+            for tag in 0..20 {
+                node.produce(0, &batch(tag, 1, 1_000)).await;
+            }
+            wait_for(|| node.store.stats().checkpoints > 0).await;
+            written(&node).await;
+            let quiet = wait_until_quiet(&node).await;
+            node.produce(1, &batch(0, 1, 1_000)).await;
+            wait_for(|| node.store.stats().checkpoints > quiet).await;
+            // A crash.
+        }
+    });
+    run(async move {
+        let node = start(&path, 2, LogConfig::default(), |_| {}).await;
+        assert_eq!(
+            read_all(&node.log(0), Offset(0), 1_000_000).await.len() as u64,
+            node.log(0).bytes()
+        );
+        assert_eq!((node.log(0).log_end(), node.log(1).log_end()), (Offset(20), Offset(1)));
+    });
+}
+
+/// Waits until no checkpoint is made any more; returns how many there were.
+async fn wait_until_quiet(node: &Started) -> u64 {
+    loop {
+        let before = node.store.stats().checkpoints;
+        time::sleep(Duration::from_millis(600)).await;
+        if node.store.stats().checkpoints == before {
+            return before;
+        }
+    }
+}
+
+#[test]
+fn a_damaged_batch_is_named_and_not_served() {
+    // Goal: no wrong byte leaves, and what is sound stays readable. Method: damage one batch in the middle of a segment
+    // of a stopped node.
+    let dir = directory();
+    let path = dir.path().to_owned();
+    run({
+        let path = path.clone();
+        async move {
+            let node = start(&path, 1, LogConfig::default(), |_| {}).await;
+            for tag in 0..100 {
+                node.produce(0, &batch(tag, 1, 1_000)).await;
+            }
+            node.stop().await;
+        }
+    });
+    let file = path.join("topics").join(log_dir(0)).join(format!("{:020}.log", 0));
+    let mut bytes = cat(&file);
+    // The value of record 50, and the header of record 90: behind that nobody knows where a batch begins.
+    let at = |record: usize| {
+        storage::batch::split(&bytes).flatten().take(record).map(|b| b.len()).sum::<usize>()
+    };
+    let (value, header) = (at(50) + 500, at(90) + 16);
+    bytes[value] ^= 1;
+    bytes[header] ^= 1;
+    put(&file, &bytes);
+    run(async move {
+        let node = start(&path, 1, LogConfig::default(), |_| {}).await;
+        let log = node.log(0);
+        let mut damaged = 0;
+        for offset in 0..100 {
+            match log.read_any(Offset(offset), 1, true).await {
+                Ok(pieces) => assert!(!pieces.is_empty()),
+                Err(ReadError::Corrupt { segment, .. }) => {
+                    assert_eq!(segment, Offset(0));
+                    damaged += 1;
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert_eq!(damaged, 1 + 10);
+        assert_eq!(node.produce(0, &batch(0, 1, 1)).await.base_offset, Offset(100));
+    });
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests look at the disk past the engine")]
+fn put(path: &std::path::Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn wrong_and_missing_indexes_are_built_again() {
+    let dir = directory();
+    let path = dir.path().to_owned();
+    let config = LogConfig { segment_bytes: 2 << 20, ..LogConfig::default() };
+    let expected = run({
+        let (path, config) = (path.clone(), config.clone());
+        async move {
+            let model = Model::default();
+            let node = start(&path, 1, config, |_| {}).await;
+            for tag in 0..700 {
+                let bytes = batch(tag, 2, 5_000);
+                let appended = node.produce(0, &bytes).await;
+                model.on_acknowledged(0, &bytes, &appended, node.epoch);
+            }
+            node.stop().await;
+            model.bytes(0)
+        }
+    });
+    let files = ls(&path.join("topics").join(log_dir(0)));
+    let indexes: Vec<_> =
+        files.iter().filter(|name| name.extension().is_some_and(|e| e == "hindex")).collect();
+    assert!(indexes.len() >= 3, "{files:?}");
+    // One with a wrong byte, one of another segment, the others as they are.
+    let mut bytes = cat(indexes[0]);
+    bytes[100] ^= 4;
+    put(indexes[0], &bytes);
+    put(indexes[1], &cat(indexes[2]));
+    run(async move {
+        let node = start(&path, 1, config, |_| {}).await;
+        let log = node.log(0);
+        let first_at = |offset: i64| expected_batch(&expected, offset);
+        for offset in (0..1_400).rev().step_by(97) {
+            let pieces = log.read_any(Offset(offset), 1, true).await.unwrap();
+            let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.to_vec()).collect();
+            assert!(bytes == first_at(offset));
+        }
+        // The two, and that of the last segment, which is too short for a file.
+        assert_eq!(node.store.stats().indexes_rebuilt, 3);
+    });
+}
+
+fn expected_batch(all: &[u8], offset: i64) -> Vec<u8> {
+    let mut batches = storage::batch::split(all).flatten();
+    batches.find(|batch| batch.next_offset().0 > offset).unwrap().bytes().to_vec()
+}

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use engine::buffer::Slice;
+use engine::task::{self, Queue};
 
 use crate::batch::BatchView;
 use crate::ids::{LeaderEpoch, LogId, Offset};
@@ -222,8 +223,10 @@ impl LogHandle {
                 log.dir.clone()
             };
             let lookup = Lookup::Offset(read.from);
-            let hint = indexes::position(inner, cell, read.segment, read.limit, lookup).await?;
-            let found = inner.cold.read(cell.slot, &dir, &read, hint).await?;
+            let hint = indexes::position(inner, cell, read.segment, read.limit, lookup).await;
+            let hint = hint.map_err(|error| self.overtaken(&read, error))?;
+            let found = inner.cold.read(cell.slot, &dir, &read, hint).await;
+            let found = found.map_err(|error| self.overtaken(&read, error))?;
             if found.index_wrong {
                 tracing::warn!(%dir, segment = %read.segment, "an index was wrong and is built again");
                 retention::forget_index(inner, cell, read.segment);
@@ -237,6 +240,16 @@ impl LogHandle {
                 None => return Ok(Vec::new()),
             }
         }
+    }
+
+    /// A file that went away under a read because retention deleted its segment is no error of the disk.
+    fn overtaken(&self, read: &ColdRead, error: ReadError) -> ReadError {
+        let log = self.cell.log.borrow();
+        if matches!(error, ReadError::Io { .. }) && log.segment(read.segment).is_none() {
+            let (log_start, log_end) = (log.log_start, log.log_end);
+            return ReadError::OutOfRange { from: read.from, log_start, log_end };
+        }
+        error
     }
 
     /// Reads from wherever the batches are.
@@ -285,8 +298,17 @@ impl LogHandle {
         if upto > visible_end {
             return Err(DeleteRecordsError::OutOfRange { upto, visible_end });
         }
-        retention::move_log_start(&self.inner, &self.cell, upto).await?;
-        retention::delete_dead_segments(&self.inner, &self.cell).await;
+        let (inner, cell) = (self.inner.clone(), self.cell.clone());
+        // A task of its own: whoever asked may go away, the start moves all the same.
+        let moving = task::spawn(Queue::Produce, async move {
+            retention::move_log_start(&inner, &cell, upto).await?;
+            task::spawn(Queue::Background, async move {
+                retention::delete_dead_segments(&inner, &cell).await;
+            })
+            .await;
+            Ok::<_, AppendError>(())
+        });
+        moving.await?;
         Ok(self.log_start())
     }
 

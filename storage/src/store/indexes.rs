@@ -128,7 +128,9 @@ pub(crate) async fn position(
         Some(index) if index.bytes() == limit.0 => index,
         partial => {
             let index = extend(inner, cell, base, limit, partial).await?;
-            seal::write_index(inner, cell, &index).await;
+            if index.bytes() == limit.0 {
+                seal::write_index(inner, cell, &index).await;
+            }
             index
         }
     });
@@ -206,5 +208,13 @@ async fn extend(
     let indexes = &inner.indexes;
     indexes.rebuilt.set(indexes.rebuilt.get() + 1);
     let key = SegmentKey { slot: cell.slot, base };
-    inner.cold.extend_index(key, &dir, limit, index).await
+    match inner.cold.extend_index(key, &dir, limit, index).await {
+        (index, None) => Ok(index),
+        // What lies before the damage is found with what was covered; a reader of the rest is told by its own read.
+        (index, Some(error @ ReadError::Corrupt { .. })) => {
+            tracing::error!(%dir, %error, "a segment cannot be indexed to its end");
+            Ok(index)
+        }
+        (_, Some(error)) => Err(error),
+    }
 }

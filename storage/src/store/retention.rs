@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use engine::task::{self, Queue};
 use engine::time;
 
 use crate::durability::Durability;
@@ -28,9 +29,11 @@ pub(crate) async fn run(inner: Rc<Inner>) {
     loop {
         time::sleep(inner.config.retention_interval).await;
         for (at, cell) in inner.cells.all().into_iter().enumerate() {
-            retain(&inner, &cell).await;
+            // A task of its own, so that the end of this one never leaves a log halfway.
+            let inner = inner.clone();
+            task::spawn(Queue::Background, async move { retain(&inner, &cell).await }).await;
             if at % LOGS_PER_TURN == LOGS_PER_TURN - 1 {
-                engine::task::yield_now().await;
+                task::yield_now().await;
             }
         }
     }
@@ -79,7 +82,7 @@ async fn close_active(inner: &Rc<Inner>, cell: &Rc<LogCell>) -> bool {
     rolled.is_ok()
 }
 
-/// Moves a log's start up to `to` and returns when that is durable. Readers are told after that.
+/// Moves a log's start up to `to` and returns when that is durable. Readers are told after that. Must run to its end.
 pub(crate) async fn move_log_start(
     inner: &Rc<Inner>,
     cell: &Rc<LogCell>,

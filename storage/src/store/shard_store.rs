@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use ahash::AHashMap;
 use engine::file::File;
-use engine::sync::Notify;
+use engine::sync::{Notify, Semaphore};
 use engine::task::{self, JoinHandle, Queue};
 
 use crate::checkpoint_log::{CheckpointLog, CheckpointLogError};
@@ -75,6 +75,8 @@ pub struct Inner {
     pub(crate) stopping: Cell<bool>,
     /// Something changed that a checkpoint would hold, or the journal fills.
     pub(crate) checkpoint_wanted: Notify,
+    /// One checkpoint at a time.
+    pub(crate) checkpoint_turn: Semaphore,
     /// Logs deleted since the last checkpoint.
     pub(crate) deleted: RefCell<Vec<LogId>>,
     by_id: RefCell<AHashMap<LogId, u32>>,
@@ -151,6 +153,7 @@ impl Store {
             free: Cell::new(FreeSpace::unknown()),
             stopping: Cell::new(false),
             checkpoint_wanted: Notify::new(),
+            checkpoint_turn: Semaphore::new(1),
             deleted: RefCell::default(),
             by_id: RefCell::new(by_id),
             stats: Cell::default(),
@@ -228,18 +231,9 @@ impl Store {
         cell.on_deleted();
         self.inner.deleted.borrow_mut().push(*id);
         self.inner.checkpoint_wanted.notify_all();
-        // Nobody makes or writes a file of this log any more once the operations in flight have ended.
-        cell.settled().await;
-        self.inner.cells.remove(slot);
-        let (dir, segments) = {
-            let log = cell.log.borrow();
-            (log.dir.clone(), log.segments.clone())
-        };
-        for segment in &segments {
-            retention::forget(&self.inner, &cell, segment.base);
-        }
-        self.inner.count(|stats| stats.segments_deleted += segments.len() as u64);
-        remove_dirs(self.inner.files.root(), &dir).await
+        // A task of its own: whoever asked may go away, the files go all the same.
+        let inner = self.inner.clone();
+        task::spawn(Queue::Background, async move { delete_files(&inner, &cell).await }).await
     }
 
     /// Counters and sizes.
@@ -278,6 +272,21 @@ impl Store {
         checkpointing::checkpoint(&self.inner).await;
         self.inner.journal.stop().await;
     }
+}
+
+/// Removes the files of a deleted log once the operations on them have ended; no new one begins.
+async fn delete_files(inner: &Rc<Inner>, cell: &Rc<LogCell>) -> Result<(), StoreError> {
+    cell.settled().await;
+    inner.cells.remove(cell.slot);
+    let (dir, segments) = {
+        let log = cell.log.borrow();
+        (log.dir.clone(), log.segments.clone())
+    };
+    for segment in &segments {
+        retention::forget(inner, cell, segment.base);
+    }
+    inner.count(|stats| stats.segments_deleted += segments.len() as u64);
+    remove_dirs(inner.files.root(), &dir).await
 }
 
 /// Removes a log's directory, and its topic's when it was the last one in it.
