@@ -1,5 +1,6 @@
 //! What a connection may do and how it ends: limits, idleness, large and slow frames, silent
 //! failures, and a stop in the middle of everything. Each against a real broker process.
+#![expect(clippy::disallowed_methods, reason = "a test is a client: it stands outside the engine")]
 
 mod common;
 

@@ -274,7 +274,7 @@ mod tests {
             task.await;
 
             // Those that waited together shared an append and a publication.
-            let published = published.borrow();
+            let published = published.take();
             assert!(published.len() < 50, "{} publications", published.len());
             let changes: usize = published.iter().map(|p| p.changes.len()).sum();
             assert_eq!(changes, 101, "each topic and the deletion, once");
