@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! receiving:  Idle --recv--> Multi --4 chunks unread--> Multi (stopping) --last completion--> Idle
-//!             Idle --recv after a large body--> Once --completion--> Idle
+//!             Idle --recv, the first, or after much at once--> Once --completion--> Idle
 //!             Idle --recv_exact--> Exact --completion--> Idle
 //! sending:    None --send, small--> Inline --all sent--> None
 //!                                   Inline --socket full--> Waiting
@@ -20,7 +20,7 @@ use std::task::Waker;
 use io_uring::cqueue;
 
 use super::chunk::Chunk;
-use crate::limits::{RECEIVE_CHUNKS_MAX, SEND_INLINE_BYTES};
+use crate::limits::{RECEIVE_BUFFER_BYTES, RECEIVE_CHUNKS_MAX, SEND_INLINE_BYTES};
 use crate::slab::Key;
 use crate::stats::add;
 use crate::sync::Waiters;
@@ -53,7 +53,8 @@ pub(super) struct State {
     pub receiving: Receiving,
     pub end: Option<End>,
     pub receiver: Option<Waker>,
-    /// Receives left before multishot is used again, after a large body was received exactly.
+    /// Receives left before multishot is used (again). One multishot receive takes in some 50 buffers of a
+    /// peer that floods before it can be stopped, so it is kept for peers that send little at a time.
     pub once: u32,
     sending: Option<Sending>,
     send_error: Option<i32>,
@@ -65,6 +66,9 @@ pub(super) struct State {
 /// Receives one by one after a large body, since another is likely and a multishot receive would have to
 /// be stopped for it, at the price of a turn of the loop.
 const ONCE_AFTER_EXACT: u32 = 64;
+
+/// The same, after a peer has sent much more than was read.
+const ONCE_AFTER_FLOOD: u32 = 64;
 
 pub(crate) struct Socket {
     fd: Rc<Descriptor>,
@@ -78,7 +82,7 @@ impl Socket {
             receiving: Receiving::Idle,
             end: None,
             receiver: None,
-            once: 0,
+            once: 1,
             sending: None,
             send_error: None,
             senders: Waiters::default(),
@@ -183,6 +187,10 @@ impl Socket {
         let buffer = cqueue::buffer_select(flags);
         match (result, buffer) {
             (1.., Some(id)) => {
+                if result as usize == RECEIVE_BUFFER_BYTES {
+                    // More is likely to be there already.
+                    state.once = state.once.max(1);
+                }
                 let mut chunk = Chunk::received(ring, id, result as usize);
                 let joined = state.inbox.back_mut().is_some_and(|before| before.append(&chunk));
                 if !joined && !state.abandoned {
@@ -219,6 +227,7 @@ impl Socket {
         {
             *stopping = true;
             ring.cancel(*key);
+            state.once = ONCE_AFTER_FLOOD;
         }
         let receiver = state.receiver.take();
         drop(state);
