@@ -263,4 +263,44 @@ mod tests {
         assert_eq!(timers.next_ns(), None);
         assert_eq!(timers.timers.len(), 0);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn the_wheel_agrees_with_a_sorted_list(
+            start in 0u64..(1 << 44),
+            steps in proptest::collection::vec((0u8..4, 0u32..46, 0u64..u64::MAX), 1..200),
+        ) {
+            let fired = Arc::new(Mutex::new(Vec::new()));
+            let mut timers = Timers::new(start);
+            let (mut now, mut inserted) = (start, 0);
+            let mut expected: Vec<(u64, u64, Key)> = Vec::new();
+            for (what, bits, random) in steps {
+                let distance = random & ((1 << bits) - 1);
+                if what < 2 {
+                    inserted += 1;
+                    let waker = Arc::new(Mark(inserted, fired.clone())).into();
+                    let key = timers.insert(now + distance, waker);
+                    expected.push((now + distance, inserted, key));
+                } else if what == 2 && !expected.is_empty() {
+                    let gone = expected.swap_remove(random as usize % expected.len());
+                    timers.cancel(gone.2);
+                } else {
+                    now += distance;
+                    let mut woken = Vec::new();
+                    timers.take_due(now, &mut woken);
+                    woken.into_iter().for_each(Waker::wake);
+                    expected.sort_unstable();
+                    let due = expected.partition_point(|timer| timer.0 <= now);
+                    let due: Vec<u64> = expected.drain(..due).map(|timer| timer.1).collect();
+                    proptest::prop_assert_eq!(&*fired.lock().expect("no panic"), &due);
+                    fired.lock().expect("no panic").clear();
+                }
+                // Never later than the first deadline, never in the past while nothing is due.
+                let first = expected.iter().map(|timer| timer.0).min();
+                let next = timers.next_ns();
+                proptest::prop_assert_eq!(first.is_some(), next.is_some());
+                proptest::prop_assert!(next <= first);
+            }
+        }
+    }
 }
