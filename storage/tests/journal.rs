@@ -165,3 +165,39 @@ fn a_stopped_journal_refuses_pushes() {
         assert_eq!((report.journals, report.closed, report.entries), (1, 1, 1));
     });
 }
+
+/// Batches larger than a block, with little memory and many at once: each waits for its own memory, none of them
+/// for ever, and everybody else gets a turn meanwhile.
+#[test]
+fn large_batches_share_little_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_owned();
+    let launch = engine::shard::Launch {
+        memory_bytes_per_shard: 16 << 20,
+        ..engine::shard::Launch::default()
+    };
+    let work = async move {
+        let node = open(&path).await;
+        let recovery = node.recover(&known(4), 1).await.unwrap();
+        let config = recovery.journal_config(0, 8 << 20, 128 << 20);
+        let toy = Rc::new(Toy::start(&recovery, config, &[0, 1, 2, 3]).await);
+        let tasks: Vec<_> = (0..4u32)
+            .map(|log| {
+                let toy = toy.clone();
+                task::spawn(Queue::Produce, async move {
+                    for round in 0..5 {
+                        toy.append(log, 1, if round % 2 == 0 { 3 << 20 } else { 500 << 10 }).await;
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await;
+        }
+        let refused = toy.try_append(0, 1, (4 << 20) + 1, Durability::Device, false);
+        assert!(matches!(refused, Err(PushRefusal::TooLarge { .. })));
+        toy.journal.stop().await;
+        assert_eq!(toy.seen.borrow().ends.values().sum::<i64>(), 20);
+    };
+    engine::shard::block_on(&launch, work).unwrap();
+}

@@ -87,8 +87,8 @@ pub enum PushRefusal {
     /// No memory, or the journal fills faster than it drains: wait for `room()` and push again.
     #[error("the journal is busy")]
     Busy,
-    /// The payload can never fit a journal file.
-    #[error("{len} bytes are more than a journal file can hold ({max})")]
+    /// The payload can never fit a journal file, or the shard's memory.
+    #[error("{len} bytes are more than this shard's journal takes at once ({max})")]
     TooLarge {
         /// The entry's payload.
         len: usize,

@@ -107,7 +107,8 @@ impl Journal {
             wake: Notify::new(),
             progress: Notify::new(),
             turnstile: Semaphore::new(1),
-            payload_max: config.file_bytes as usize / 2,
+            // A frame fits a file with room to spare, and memory with room for others.
+            payload_max: (config.file_bytes as usize / 2).min(buffer::usage().budget / 4),
             stats: Cell::default(),
             config,
         });
