@@ -8,7 +8,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::options::OpenOptions;
-use crate::buffer::{self, Block, Slice};
+use crate::buffer::{Block, Slice};
 use crate::limits::IOVECS_MAX;
 use crate::uring::{self, Descriptor, Hold};
 use crate::{blocking, local};
@@ -31,10 +31,6 @@ pub(super) fn c_path(path: &Path) -> io::Result<CString> {
 
 pub(super) fn check(result: i32) -> io::Result<usize> {
     if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok(result as usize) }
-}
-
-fn off_sector(position: usize) -> bool {
-    !position.is_multiple_of(buffer::ALIGN)
 }
 
 fn is_interrupted<T>(result: &io::Result<T>) -> bool {
@@ -79,10 +75,6 @@ impl File {
                 Ok(0) => break,
                 Ok(n) => done += n,
                 result if is_interrupted(&result) => {}
-                // On a device with sectors of 4 KiB the file ended inside the last of them.
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput && off_sector(done) => {
-                    break;
-                }
                 Err(error) => return (Err(error), buf),
             }
             // A direct read that ends off the grid has reached the end of the file, and the rest
