@@ -63,3 +63,67 @@ fn push(reply: &mut Reply, copied: &mut Vec<u8>, piece: Piece, taken: usize) {
     reply.pinned += taken;
     reply.pieces.push(piece);
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::ErrorCode;
+    use protocol::fetch::{FetchResponse, PartitionData, TopicData};
+    use protocol::wire::TopicRef;
+
+    use super::*;
+
+    /// The bytes that leave for these pieces per partition, of which all but `cut` bytes of the last
+    /// partition are announced.
+    fn sent(pieces: Vec<Vec<Vec<u8>>>, cut: usize) -> (Vec<u8>, Reply, Vec<u8>) {
+        let last = pieces.len() - 1;
+        let mut expected = Vec::new();
+        let mut records = Vec::new();
+        let mut partitions = Vec::new();
+        for (index, pieces) in pieces.into_iter().enumerate() {
+            let all = pieces.concat();
+            let bytes = all.len() - if index == last { cut } else { 0 };
+            expected.extend_from_slice(&all[..bytes]);
+            let data = PartitionData::empty(index as i32, ErrorCode::None);
+            partitions.push(PartitionData { records_bytes: bytes, ..data });
+            records.push((bytes, pieces.into_iter().map(Piece::Vec).collect()));
+        }
+        let topics = vec![TopicData { topic: TopicRef::Name("t"), partitions }];
+        let response = FetchResponse { topics, ..FetchResponse::default() };
+        let encoded = response.encode(12, 7);
+        let (frame, wire_bytes) = (encoded.bytes.clone(), encoded.wire_bytes());
+        let reply = assemble(encoded, records);
+        let all: Vec<u8> = reply.pieces.iter().flat_map(|piece| piece.to_vec()).collect();
+        assert_eq!(all.len(), wire_bytes);
+        assert!(all.starts_with(&frame[..4]), "the length prefix counts the records");
+        (all, reply, expected)
+    }
+
+    fn contains(all: &[u8], part: &[u8]) -> bool {
+        all.windows(part.len()).any(|window| window == part)
+    }
+
+    #[test]
+    fn small_pieces_are_copied_together_and_large_ones_are_not() {
+        let (all, reply, expected) = sent(vec![vec![vec![1; 100], vec![2; 100]]], 0);
+        assert_eq!((reply.pieces.len(), reply.pinned), (1, 0));
+        assert!(contains(&all, &expected));
+        let (all, reply, expected) = sent(vec![vec![vec![1; 100], vec![2; 5000]]], 0);
+        assert_eq!((reply.pieces.len(), reply.pinned), (3, 5000));
+        assert!(contains(&all, &expected));
+    }
+
+    #[test]
+    fn a_partition_is_cut_where_its_share_ends() {
+        let (all, _, expected) =
+            sent(vec![vec![vec![1; 900]], vec![vec![2; 700], vec![3; 900]]], 950);
+        assert!(contains(&all, &[1; 900]) && contains(&all, &[2; 650]));
+        assert!(!contains(&all, &[2; 651]) && !all.contains(&3));
+        assert_eq!(expected.len(), 900 + 650);
+    }
+
+    #[test]
+    fn nothing_found_is_one_frame() {
+        let (_, reply, _) = sent(vec![vec![], vec![]], 0);
+        assert_eq!((reply.pieces.len(), reply.pinned), (1, 0));
+    }
+}

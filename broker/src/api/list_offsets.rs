@@ -18,11 +18,11 @@ use protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
 };
 use protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
-use storage::ids::{LogId, Offset};
+use storage::ids::LogId;
 
 use super::errors::{self, Naming};
 use super::partitions::{ask_owners, check_epoch, log_by_name};
-use crate::shard::{Answer, Call, LogError, OffsetQuery, Shard};
+use crate::shard::{Answer, Call, ListedOffset, LogError, OffsetQuery, Shard};
 
 /// What a timestamp of the request asks for.
 enum Asked {
@@ -65,7 +65,7 @@ pub async fn handle(
                 let answer = answers.next().expect("each question was answered");
                 answer.map_err(|error| errors::of_log(&error, Naming::Name))
             });
-            let answer = answer(shard, partition.partition_index, result);
+            let answer = answer(partition.partition_index, result);
             // Before version 4 there is no place for an epoch, and the codec refuses one.
             if version < 4 { answer.with_leader_epoch(-1) } else { answer }
         });
@@ -94,7 +94,7 @@ fn asked(timestamp: i64, version: i16) -> Result<Asked, ErrorCode> {
 async fn ask(
     shard: &Rc<Shard>,
     questions: Vec<(LogId, OffsetQuery)>,
-) -> Vec<Result<Option<(Offset, i64)>, LogError>> {
+) -> Vec<Result<Option<ListedOffset>, LogError>> {
     let local = async |items: Vec<_>| shard.list_offsets(&items).await;
     ask_owners(shard, questions, local, Call::ListOffsets, |answer| match answer {
         Answer::ListOffsets(answers) => answers,
@@ -104,16 +104,15 @@ async fn ask(
 }
 
 fn answer(
-    shard: &Shard,
     partition: i32,
-    result: Result<Option<(Offset, i64)>, ErrorCode>,
+    result: Result<Option<ListedOffset>, ErrorCode>,
 ) -> ListOffsetsPartitionResponse {
     let response = ListOffsetsPartitionResponse::default().with_partition_index(partition);
     match result {
-        Ok(Some((offset, timestamp))) => response
-            .with_offset(offset.0)
-            .with_timestamp(timestamp)
-            .with_leader_epoch(shard.leader_epoch.0),
+        Ok(Some(listed)) => response
+            .with_offset(listed.offset.0)
+            .with_timestamp(listed.timestamp)
+            .with_leader_epoch(listed.leader_epoch.0),
         Ok(None) => response.with_offset(-1).with_timestamp(-1).with_leader_epoch(-1),
         Err(code) => response
             .with_error_code(code.code())

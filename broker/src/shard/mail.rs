@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use engine::buffer::Parcel;
 use engine::net::Accepted;
-use storage::ids::{Generation, LogId, Offset};
+use storage::ids::{Generation, LeaderEpoch, LogId, Offset};
 use storage::log::append::{AppendError, Appended};
 use storage::log::read::ReadError;
 use storage::log_state::LogState;
@@ -108,8 +108,8 @@ pub enum Answer {
     Produce(Vec<Result<Appended, ProduceError>>),
     /// One result for each item.
     Read(Vec<Found<Parcel>>),
-    /// Offset and timestamp, `None` when no record is that young.
-    ListOffsets(Vec<Result<Option<(Offset, i64)>, LogError>>),
+    /// `None` when no record is that young.
+    ListOffsets(Vec<Result<Option<ListedOffset>, LogError>>),
     /// The epoch at or below the one asked for, and its end.
     EpochEnds(Vec<Result<Option<(i32, Offset)>, LogError>>),
     /// The log start offsets after the deletion.
@@ -212,6 +212,17 @@ pub enum OffsetQuery {
     MaxTimestamp,
     /// The first record at or after this time, milliseconds since 1970.
     AtOrAfter(i64),
+}
+
+/// The answer to a question of ListOffsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListedOffset {
+    /// The offset.
+    pub offset: Offset,
+    /// The record's time; -1 for a bound of the log, which need not have a record.
+    pub timestamp: i64,
+    /// The epoch in which the record at the offset was, or the next one would be, written.
+    pub leader_epoch: LeaderEpoch,
 }
 
 /// Up to where DeleteRecords deletes.

@@ -17,8 +17,8 @@ mod watching;
 pub use appends::{Appending, Produced};
 pub use calls::{Pending, Window};
 pub use mail::{
-    Answer, Call, DeleteUpto, Found, LogError, Mail, OffsetQuery, ProduceCall, ProduceError,
-    ReadCall, ReadItem, Records, Start, StopPhase,
+    Answer, Call, DeleteUpto, Found, ListedOffset, LogError, Mail, OffsetQuery, ProduceCall,
+    ProduceError, ReadCall, ReadItem, Records, Start, StopPhase,
 };
 pub use read::Reading;
 pub use shard::{CONTROLLER, Parts, Shard};

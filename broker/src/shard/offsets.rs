@@ -3,17 +3,18 @@
 use std::rc::Rc;
 
 use storage::ids::{LeaderEpoch, LogId, Offset};
+use storage::log::Standing;
+use storage::log::read::ReadError;
 
-use super::mail::{DeleteUpto, LogError, OffsetQuery};
+use super::mail::{DeleteUpto, ListedOffset, LogError, OffsetQuery};
 use super::shard::Shard;
 
 impl Shard {
-    /// Offset and timestamp for each question; `None` when no visible record is that young. A
-    /// question whose answer is a bound of the log has timestamp -1.
+    /// Answers each question; `None` when no visible record is that young.
     pub async fn list_offsets(
         self: &Rc<Self>,
         items: &[(LogId, OffsetQuery)],
-    ) -> Vec<Result<Option<(Offset, i64)>, LogError>> {
+    ) -> Vec<Result<Option<ListedOffset>, LogError>> {
         let mut results = Vec::with_capacity(items.len());
         for (id, query) in items {
             results.push(self.offset(id, *query).await);
@@ -25,16 +26,29 @@ impl Shard {
         &self,
         id: &LogId,
         query: OffsetQuery,
-    ) -> Result<Option<(Offset, i64)>, LogError> {
+    ) -> Result<Option<ListedOffset>, LogError> {
         let log = self.store.log(id).ok_or(LogError::NoLog)?;
-        match query {
-            OffsetQuery::Latest => Ok(Some((log.visible_end(), -1))),
-            OffsetQuery::Earliest => Ok(Some((log.log_start(), -1))),
-            OffsetQuery::MaxTimestamp => log.max_timestamp_offset().await.map_err(LogError::Read),
-            OffsetQuery::AtOrAfter(timestamp) => {
-                log.offset_for_timestamp(timestamp).await.map_err(LogError::Read)
-            }
+        if let Standing::Offline(cause) = log.standing() {
+            return Err(LogError::Read(ReadError::Offline(cause)));
         }
+        let found = match query {
+            OffsetQuery::Latest => Some((log.visible_end(), -1)),
+            OffsetQuery::Earliest => Some((log.log_start(), -1)),
+            OffsetQuery::MaxTimestamp => {
+                log.max_timestamp_offset().await.map_err(LogError::Read)?
+            }
+            OffsetQuery::AtOrAfter(timestamp) => {
+                log.offset_for_timestamp(timestamp).await.map_err(LogError::Read)?
+            }
+        };
+        Ok(found.map(|(offset, timestamp)| {
+            let leader_epoch = match query {
+                OffsetQuery::Latest => None,
+                _ => log.epoch_at(offset),
+            };
+            let leader_epoch = leader_epoch.unwrap_or(self.leader_epoch);
+            ListedOffset { offset, timestamp, leader_epoch }
+        }))
     }
 
     /// For each epoch the largest one known at or below it, and where that one ends.
