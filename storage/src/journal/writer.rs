@@ -159,9 +159,11 @@ impl Journal {
     }
 
     /// Waits until a push of `len` payload bytes is likely to be taken: memory, space in the journal, and the pace that
-    /// a filling journal asks for. Callers are served in order.
+    /// a filling journal asks for. Callers are served in order. Others get a turn in any case, so that a caller may push
+    /// and wait in a loop.
     pub async fn room_for(&self, len: usize) {
         let Ok(_turn) = self.turnstile.acquire(1).await else { return };
+        task::yield_now().await;
         loop {
             let changed = self.files.changed.notified();
             let fill = self.files.fill();

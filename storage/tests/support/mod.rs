@@ -121,7 +121,10 @@ impl Toy {
         loop {
             match self.try_append(log, records, value, durability, roll) {
                 Ok(lsn) => return lsn,
-                Err(PushRefusal::Busy) => self.journal.room().await,
+                Err(PushRefusal::Busy) => {
+                    let records = records as usize;
+                    self.journal.room_for(records * (value + 64) + 128).await;
+                }
                 Err(refusal) => panic!("{refusal}"),
             }
         }
@@ -175,7 +178,8 @@ pub fn batch(base: i64, epoch: LeaderEpoch, records: i64, value: usize) -> Vec<u
         .producer(storage::ids::ProducerId(7), 0, (base % i64::from(i32::MAX)) as i32);
     for record in 0..records {
         let text = format!("record {} ", base + record);
-        let filled: Vec<u8> = text.bytes().cycle().take(value.max(text.len())).collect();
+        let mut filled = text.as_bytes().repeat(value / text.len() + 1);
+        filled.truncate(value.max(text.len()));
         builder.push(NewRecord::of(&filled).at(1_790_000_000_000 + base + record));
     }
     builder.build().unwrap()
