@@ -7,8 +7,10 @@ mod support;
 use std::path::{Path, PathBuf};
 use storage::checkpoint::LogCheckpoint;
 use storage::checkpoint_log::CheckpointLog;
+use storage::durability::Durability;
 use storage::ids::{Lsn, Offset};
 use storage::journal::frame::Frame;
+use storage::journal::{Entry, EntryKind};
 use storage::node::{Known, Node, NodeError, NodeOptions, Recovery};
 use support::{
     Toy, ToyLog, check_log, config, copy_dir, journal_files, known, log_dir, log_id, open, read,
@@ -526,4 +528,69 @@ fn a_frame_inside_a_record_is_not_followed() {
     let recovery = recover(dir.path(), known(1), 1);
     assert!(recovery.report.damage.is_empty());
     check_log(dir.path(), &recovery, 0, &logs[0], 1);
+}
+
+/// Pushes an entry without a payload.
+async fn push_mark(toy: &Toy, kind: EntryKind, log: u32, base: i64, next: i64) {
+    let pushed = toy.journal.push(Entry {
+        kind,
+        slot: log,
+        log: log_id(log),
+        base_offset: Offset(base),
+        next_offset: Offset(next),
+        roll: false,
+        durability: Durability::Device,
+        len: 0,
+        write: &mut |_| {},
+    });
+    pushed.map(|_| ()).unwrap();
+    toy.journal.flush().await;
+}
+
+/// A truncation in the journal cuts the log back, across segments, and what was appended behind it stands at the same
+/// offsets; a log start moves the start.
+#[test]
+fn truncations_and_log_starts_are_replayed_in_order() {
+    for (to, appended) in [(11, 3), (6, 0), (8, 5), (0, 2), (20, 1)] {
+        let dir = tempfile::tempdir().unwrap();
+        crash(dir.path(), 1, async move |toy: &Toy, _: &Recovery| {
+            // Two records a batch, segments begin at 0, 6 and 12.
+            for round in 0..10i64 {
+                let roll = round == 3 || round == 6;
+                toy.append_as(0, 2, 900, Durability::Device, roll).await;
+            }
+            push_mark(toy, EntryKind::Truncate, 0, to, to).await;
+            toy.logs.borrow_mut().get_mut(&0).unwrap().next = to - to % 2;
+            for _ in 0..appended {
+                toy.append(0, 1, 40).await;
+            }
+        });
+        let recovery = recover(dir.path(), known(1), 1);
+        let checkpoint = &recovery.states[0].checkpoint;
+        // A truncation into a batch ends before it: batches are whole.
+        let end = to - to % 2 + appended;
+        assert_eq!(checkpoint.offline, None, "to {to}");
+        assert_eq!(checkpoint.synced_upto, Offset(end), "to {to}");
+        let bytes = support::disk_bytes(dir.path(), &recovery, 0);
+        let mut next = 0;
+        for batch in storage::batch::split(&bytes) {
+            let batch = batch.unwrap();
+            assert_eq!(batch.base_offset(), Offset(next), "to {to}");
+            assert!(batch.check_crc());
+            next = batch.next_offset().0;
+        }
+        assert_eq!(next, end, "to {to}");
+        // The log goes on from there in the next generation.
+        let again = recover(dir.path(), known(1), 1);
+        assert_eq!(again.states[0].checkpoint.synced_upto, Offset(end));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    crash(dir.path(), 1, async |toy: &Toy, _: &Recovery| {
+        for _ in 0..4 {
+            toy.append(0, 1, 100).await;
+        }
+        push_mark(toy, EntryKind::LogStart, 0, 3, 4).await;
+    });
+    let recovery = recover(dir.path(), known(1), 1);
+    assert_eq!(recovery.states[0].checkpoint.log_start, Offset(3));
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 const BLOCK: u64 = 4096;
 const WINDOW_BYTES: usize = 1 << 20;
 
-/// Cuts the log back to end at `to`. Everything taken in so far must have been written to the segments.
+/// Cuts the log back to end at `to`, or before the batch that holds it: batches stay whole. Everything taken in so far must have been written to the segments.
 pub(crate) async fn cut_back(dir: &Path, rebuild: &mut Rebuild, to: Offset) -> io::Result<()> {
     let segments = &rebuild.checkpoint().segments;
     if to >= rebuild.checkpoint().synced_upto {
@@ -27,7 +27,8 @@ pub(crate) async fn cut_back(dir: &Path, rebuild: &mut Rebuild, to: Offset) -> i
     let file = File::open(&path, OpenOptions::new().read().direct()).await?;
     let mut kept = SegmentMeta::empty(segment.base);
     let mut end = segment.base;
-    while kept.bytes < segment.bytes && end < to {
+    let mut whole = true;
+    while whole && kept.bytes < segment.bytes && end < to {
         let part = read_at(&file, kept.bytes, WINDOW_BYTES).await?;
         let part = match BatchView::first(&part) {
             Ok(_) => part,
@@ -36,15 +37,15 @@ pub(crate) async fn cut_back(dir: &Path, rebuild: &mut Rebuild, to: Offset) -> i
         };
         let mut rest = part.as_slice();
         while let Ok(batch) = BatchView::first(rest) {
-            if batch.base_offset() >= to || kept.bytes >= segment.bytes {
-                end = to;
+            whole = batch.next_offset() <= to && kept.bytes < segment.bytes;
+            if !whole {
                 break;
             }
             note(&mut kept, &batch);
             end = batch.next_offset();
             rest = &rest[batch.len()..];
         }
-        if rest.len() == part.len() {
+        if whole && rest.len() == part.len() {
             let text = format!("no batch at byte {} of {}", kept.bytes, path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
@@ -52,7 +53,7 @@ pub(crate) async fn cut_back(dir: &Path, rebuild: &mut Rebuild, to: Offset) -> i
     let partial = kept.bytes - kept.bytes % BLOCK;
     let mut tail = read_at(&file, partial, BLOCK as usize).await?;
     tail.truncate((kept.bytes - partial) as usize);
-    rebuild.on_truncated(to, Some(kept), tail);
+    rebuild.on_truncated(end, Some(kept), tail);
     Ok(())
 }
 
