@@ -215,6 +215,35 @@ fn a_kill_in_the_middle_loses_and_doubles_nothing() {
     assert!(read == expected, "lines were lost, doubled or reordered");
 }
 
+/// Ctrl-C while a consumer follows and while a producer waits for its pipe: what was read is printed
+/// and acknowledged, the summary comes, and the exit code is 130.
+#[test]
+fn an_interrupt_ends_in_order() {
+    let broker = Broker::start();
+    broker.ok(&["topic", "create", "shed", "-p", "1"], b"");
+    let mut consumer = broker.spawn(&["consume", "shed", "-o", "start"]);
+    let mut producer = broker.spawn(&["produce", "shed"]);
+    producer.stdin.as_mut().unwrap().write_all(b"through the shed\n").unwrap();
+    let mut first = String::new();
+    BufReader::new(consumer.stdout.as_mut().unwrap()).read_line(&mut first).unwrap();
+    assert_eq!(first, "through the shed\n");
+    for (child, said) in [(producer, "1 record sent"), (consumer, "1 record read")] {
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+        // Its standard input stays open: only the interrupt can end it.
+        let output = wait_with_open_input(child);
+        assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+        assert!(stderr(&output).contains(said), "{}", stderr(&output));
+    }
+}
+
+fn wait_with_open_input(mut child: Child) -> Output {
+    let input = child.stdin.take();
+    let output = child.wait_with_output().unwrap();
+    drop(input);
+    output
+}
+
 #[test]
 fn nobody_there_is_said_plainly() {
     let output = Command::new(env!("CARGO_BIN_EXE_heddle"))

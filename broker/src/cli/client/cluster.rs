@@ -120,9 +120,9 @@ impl Cluster {
         Ok(self.connections.get_mut(&id).expect("it was just put there"))
     }
 
-    /// An open connection, without opening one.
-    pub fn open_connection(&mut self, id: i32) -> Option<&mut Connection> {
-        self.connections.get_mut(&id)
+    /// Drops the connection that [`Cluster::any`] gives, after an error on it.
+    pub fn disconnect_any(&mut self) {
+        self.first = None;
     }
 
     /// Drops the connection to a broker, after an error on it.

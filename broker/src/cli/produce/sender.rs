@@ -128,7 +128,10 @@ impl<'a> Sender<'a> {
             });
             match result {
                 Ok(identity) => return Ok(identity),
-                Err(error) if error.is_retriable() => self.on_trouble(error)?,
+                Err(error) if error.is_retriable() => {
+                    self.cluster.disconnect_any();
+                    self.on_trouble(error)?;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
