@@ -153,12 +153,16 @@ impl Fetch {
     ) {
         let deadline = time::now() + self.wait;
         let all: Vec<usize> = (0..parts.len()).filter(|&place| parts[place].log.is_ok()).collect();
-        self.read(shard, parts, &all, limit, 0).await;
-        if self.is_enough(parts) || self.wait.is_zero() || connection.is_finishing() {
-            return;
+        // A fetch that is likely to find something is spared the registration; one behind a fetch
+        // that had to wait is likely to wait as well, and is spared the first of two reads.
+        if !connection.fetch_waited.get() || !self.waits() {
+            self.read(shard, parts, &all, limit, 0).await;
+            if self.is_enough(parts) || !self.waits() || connection.is_finishing() {
+                return;
+            }
         }
-        // Too little: read again, this time told of the next move of each log. Twice is cheap where
-        // nothing is there, and spares every fetch that finds something the registration.
+        // Read once more, now to be told of the next move of each log if there is too little.
+        connection.fetch_waited.set(false);
         let watching = Watching::begin(shard);
         let mut places = all;
         loop {
@@ -171,7 +175,8 @@ impl Fetch {
             if self.is_enough(parts) || connection.is_finishing() {
                 return;
             }
-            // Nothing is pinned while watching: what was found is read again afterwards.
+            connection.fetch_waited.set(true);
+            // Nothing is pinned while waiting: what was found is read again afterwards.
             places.clear();
             for (place, part) in parts.iter_mut().enumerate() {
                 if part.bytes > 0 {
@@ -190,6 +195,11 @@ impl Fetch {
                 return;
             }
         }
+    }
+
+    /// Whether the client lets this fetch wait at all.
+    fn waits(&self) -> bool {
+        !self.wait.is_zero() && self.min_bytes > 0
     }
 
     /// Whether the response can leave: enough bytes, an error or a divergence to tell, or nothing to

@@ -49,6 +49,8 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// Which of the configured listeners it came in by.
     pub listener: usize,
+    /// The last fetch found too little and had to wait.
+    pub fetch_waited: Cell<bool>,
     pub(super) stream: Stream,
     replies: RefCell<ReplyOrder<Reply>>,
     /// A reply may leave, or the connection closes.
@@ -113,6 +115,7 @@ impl Connection {
         Connection {
             peer,
             listener,
+            fetch_waited: Cell::new(false),
             stream,
             replies: RefCell::default(),
             writer_wake: Notify::default(),
