@@ -2,11 +2,11 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`command`] | the options, and the loop from fetches to printed records |
-//! | [`offset`] | where to start: start, end, an offset, a time |
-//! | [`time`] | times as people write them |
-//! | [`template`] | `-f '%t %p %o %k %s\n'`, as in kcat |
-//! | [`fetcher`] | requests in flight, offsets, retries |
+//! | `command` | the options, and the loop from fetches to printed records |
+//! | `offset` | where to start: start, end, an offset, a time |
+//! | `time` | times as people write them |
+//! | `template` | `-f '%t %p %o %k %s\n'`, as in kcat |
+//! | `fetcher` | requests in flight, offsets, retries |
 
 mod command;
 mod fetcher;

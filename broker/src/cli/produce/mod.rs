@@ -2,12 +2,12 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`command`] | the options, and the loop from lines to the summary |
-//! | [`input`] | reading files and pipes in blocks of whole lines |
-//! | [`record`] | a line's key and value, and the headers |
-//! | [`partitioner`] | which partition a record goes to |
-//! | [`accumulate`] | open batches, and the sequence numbers of closed ones |
-//! | [`sender`] | requests in flight, acknowledgements, retries |
+//! | `command` | the options, and the loop from lines to the summary |
+//! | `input` | reading files and pipes in blocks of whole lines |
+//! | `record` | a line's key and value, and the headers |
+//! | `partitioner` | which partition a record goes to |
+//! | `accumulate` | open batches, and the sequence numbers of closed ones |
+//! | `sender` | requests in flight, acknowledgements, retries |
 //!
 //! No line is lost silently: a line is either acknowledged, or the command fails and says how many
 //! were. With idempotence (the default) none is duplicated either, whatever connection or broker

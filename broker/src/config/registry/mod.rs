@@ -2,11 +2,11 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`broker`] | Kafka's broker properties that Heddle honours |
-//! | [`own`] | Heddle's own broker properties |
-//! | [`topic`] | topic properties, each with the broker properties behind it |
-//! | [`accepted`] | Kafka's broker properties that are accepted and do nothing here |
-//! | [`refused`] | properties that stop the start, each with its reason |
+//! | `broker` | Kafka's broker properties that Heddle honours |
+//! | `own` | Heddle's own broker properties |
+//! | `topic` | topic properties, each with the broker properties behind it |
+//! | `accepted` | Kafka's broker properties that are accepted and do nothing here |
+//! | `refused` | properties that stop the start, each with its reason |
 
 mod accepted;
 mod broker;
