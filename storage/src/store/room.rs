@@ -50,6 +50,9 @@ pub(crate) async fn room(
     cell: &Rc<LogCell>,
     bytes: usize,
 ) -> Result<(), AppendError> {
+    // Callers append, wait here, and append again. Should the two ever disagree about what room is, the shard slows
+    // down instead of standing still: what frees memory runs on it as well.
+    task::yield_now().await;
     let needed = {
         let log = cell.log.borrow();
         log.check_writable()?;
