@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use engine::buffer::{self, Slice};
 use engine::file::{self, File, OpenOptions};
+use engine::task::{self, Queue};
 use storage::batch::{
     Codec,
     build::{Builder, NewRecord},
@@ -95,8 +96,17 @@ impl Stand {
 
     /// Waits until nothing is left to be written behind, and deletes what the writing neighbour wrote.
     pub async fn settle(&self) -> Result<(), String> {
-        for log in &self.bulk {
-            log.delete_records(log.visible_end()).await.map_err(|error| error.to_string())?;
+        let deleting: Vec<_> = self
+            .bulk
+            .iter()
+            .cloned()
+            .map(|log| {
+                let delete = async move { log.delete_records(log.visible_end()).await };
+                task::spawn(Queue::Produce, delete)
+            })
+            .collect();
+        for one in deleting {
+            one.await.map_err(|error| error.to_string())?;
         }
         while self.store.stats().unwritten_bytes > 0 {
             engine::time::sleep(Duration::from_millis(20)).await;
