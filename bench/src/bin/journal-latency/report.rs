@@ -75,7 +75,9 @@ fn latencies(cells: &[Cell]) -> Table {
         "p99",
         "p99.9",
         "max",
-        "p99.9 ratio",
+        "round p99",
+        "round p99.9",
+        "to alone",
         "beside MB/s",
         "commits/s",
         "entries each",
@@ -87,15 +89,16 @@ fn latencies(cells: &[Cell]) -> Table {
         let alone = cells.iter().find(|other| {
             (other.rate, other.logs, other.neighbour) == (cell.rate, cell.logs, Neighbour::Alone)
         });
-        let alone = alone.map(|alone| alone.latencies.summary().p99_9_us);
-        let ratio = alone.map_or(String::new(), |us| format!("{:.2}", summary.p99_9_us / us));
+        let ratio = alone
+            .map_or(String::new(), |alone| format!("{:.2}", round_tail(cell) / round_tail(alone)));
         let mean = |of: fn(&Round) -> f64| {
             cell.rounds.iter().map(of).sum::<f64>() / cell.rounds.len().max(1) as f64
         };
         let mut row =
             vec![format!("{}/s, {} logs", cell.rate, cell.logs), cell.neighbour.to_string()];
         row.extend(figures(&summary));
-        row.push(ratio);
+        let round_p99 = median(cell.rounds.iter().map(|round| round.latency.p99_us).collect());
+        row.extend([format!("{round_p99:.0}"), format!("{:.0}", round_tail(cell)), ratio]);
         row.push(format!("{:.0}", mean(|round| round.neighbour_mb_s)));
         row.push(format!("{:.0}", mean(|round| round.journal_writes_s)));
         row.push(format!("{:.1}", mean(|round| round.entries_per_write)));
@@ -104,6 +107,12 @@ fn latencies(cells: &[Cell]) -> Table {
         table.add_row(row);
     }
     table
+}
+
+/// The p99.9 of the median round. Bursts of other users of the disk hit some rounds and fill the tail of the merged
+/// histogram; this is what is left between them.
+fn round_tail(cell: &Cell) -> f64 {
+    median(cell.rounds.iter().map(|round| round.latency.p99_9_us).collect())
 }
 
 fn throughput(results: &Results) -> Table {
