@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use storage::durability::Durability;
+use storage::limits::JOURNAL_FILES_MIN;
 
 use super::error::ConfigError;
 use super::listener::{self, Listener};
@@ -12,6 +13,14 @@ use super::property::{Property, Value};
 use super::registry;
 use super::source::{Setting, Source};
 use super::topic::{Validation, durability};
+
+/// The journals of a node unless configured: this much, at most, a start after a crash reads.
+const JOURNAL_BYTES: u64 = 1 << 30;
+/// A journal file unless configured, and the smallest that is chosen without being asked for.
+const JOURNAL_FILE_BYTES: u64 = 64 << 20;
+const JOURNAL_FILE_BYTES_LEAST: u64 = 16 << 20;
+/// The smallest that can be configured, as the registry says too.
+const JOURNAL_FILE_BYTES_MIN: u64 = 4 << 20;
 
 /// Everything the broker was told. Values that topics can override are read through
 /// [`TopicConfig::resolve`](super::TopicConfig::resolve).
@@ -90,13 +99,14 @@ pub struct Described {
 }
 
 impl BrokerConfig {
-    /// Types the settings of all broker properties.
+    /// Types the settings of all broker properties, for a host with this name and so many cores.
     ///
     /// # Errors
     /// Every value that is fine alone and cannot be served.
     pub(super) fn from_settings(
         settings: BTreeMap<&'static str, Setting>,
         host_name: &str,
+        cores: usize,
     ) -> Result<Self, Vec<ConfigError>> {
         let reader = Reader { settings: &settings };
         let mut errors = Vec::new();
@@ -113,7 +123,15 @@ impl BrokerConfig {
             Vec::new()
         });
         errors.extend(reader.check_alone());
-        errors.extend(reader.check_journal());
+        let shards = match reader.size("shards") {
+            0 => cores,
+            shards => shards,
+        };
+        let (journal_file_bytes, journal_bytes_max) =
+            reader.journal(shards.max(1) as u64).unwrap_or_else(|error| {
+                errors.push(error);
+                (0, 0)
+            });
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -144,8 +162,8 @@ impl BrokerConfig {
             retention_check_interval: ms("log.retention.check.interval.ms"),
             ack_durability: durability(reader.word("ack.durability")),
             produce_validation: Validation::parse(reader.word("produce.validation")),
-            journal_file_bytes: reader.size("journal.file.bytes") as u64,
-            journal_bytes_max: reader.size("journal.bytes.max") as u64,
+            journal_file_bytes,
+            journal_bytes_max,
             journal_gap_max: us("journal.gap.max.us"),
             settings,
             covered: BTreeMap::new(),
@@ -344,25 +362,44 @@ impl Reader<'_> {
         errors
     }
 
-    fn check_journal(&self) -> Option<ConfigError> {
-        let (file, all) = (self.number("journal.file.bytes"), self.number("journal.bytes.max"));
-        let shards = self.number("shards").max(1);
-        let least = file.saturating_mul(2).saturating_mul(shards);
-        if file % 4_096 != 0 {
-            return Some(ConfigError::conflict(
-                "bad value for `journal.file.bytes`",
-                format!("{file} is not a multiple of 4096, the unit of direct writes"),
-                self.source("journal.file.bytes"),
-            ));
+    /// The size of a journal file and of all journals together, for a number of shards.
+    ///
+    /// What is not configured adapts: a host with many cores starts with the same file as one with
+    /// two, and its journals stay as small as they can be.
+    fn journal(&self, shards: u64) -> Result<(u64, u64), ConfigError> {
+        const FILE: &str = "journal.file.bytes";
+        const ALL: &str = "journal.bytes.max";
+        let file = self.optional(FILE);
+        if let Some(bytes) = file.filter(|bytes| !bytes.is_multiple_of(4_096)) {
+            let why = format!("{bytes} is not a multiple of 4096, the unit of direct writes");
+            let what = "bad value for `journal.file.bytes`";
+            return Err(ConfigError::conflict(what, why, self.source(FILE)));
         }
-        (all < least).then(|| {
-            ConfigError::conflict(
-                "`journal.bytes.max` is too small",
-                format!("{shards} shard(s) need two journal files each, {least} bytes together"),
-                self.source("journal.bytes.max"),
-            )
-            .fix(format!("set journal.bytes.max to {least} or more, or shrink journal.file.bytes"))
-        })
+        let least = JOURNAL_FILES_MIN * shards * file.unwrap_or(JOURNAL_FILE_BYTES_LEAST);
+        let all = self.optional(ALL).unwrap_or_else(|| JOURNAL_BYTES.max(least));
+        let share = all / shards / JOURNAL_FILES_MIN;
+        let file = file.unwrap_or((share - share % (1 << 20)).min(JOURNAL_FILE_BYTES));
+        if file >= JOURNAL_FILE_BYTES_MIN && share >= file {
+            return Ok((file, all));
+        }
+        let least = JOURNAL_FILES_MIN * shards * file.max(JOURNAL_FILE_BYTES_MIN);
+        Err(ConfigError::conflict(
+            "`journal.bytes.max` is too small",
+            format!(
+                "each of {shards} shard(s) needs {JOURNAL_FILES_MIN} journal files, {least} bytes \
+                 together"
+            ),
+            self.source(ALL),
+        )
+        .fix(format!("set journal.bytes.max to {least} or more, or shrink journal.file.bytes")))
+    }
+
+    /// A size that may be unset.
+    fn optional(&self, name: &str) -> Option<u64> {
+        match self.value(name) {
+            Some(Value::Number(number)) => u64::try_from(*number).ok(),
+            _ => None,
+        }
     }
 }
 
@@ -400,10 +437,10 @@ mod tests {
             ]
         );
         assert_eq!(
-            why(&[("journal.bytes.max", "64MiB"), ("shards", "4")]),
+            why(&[("journal.bytes.max", "64MiB"), ("shards", "8")]),
             [
-                "`journal.bytes.max` is too small: 4 shard(s) need two journal files each, 536870912 \
-              bytes together; set journal.bytes.max to 536870912 or more, or shrink \
+                "`journal.bytes.max` is too small: each of 8 shard(s) needs 4 journal files, 134217728 \
+              bytes together; set journal.bytes.max to 134217728 or more, or shrink \
               journal.file.bytes"
             ]
         );
@@ -412,6 +449,22 @@ mod tests {
             ["bad value for `shard.cores`: `x` is not the number of a core; write numbers \
               separated by commas, as in 0,2,4"]
         );
+    }
+
+    #[test]
+    fn journals_fit_any_number_of_shards() {
+        let check = |properties: &[(&str, &str)], file_mib: u64, all_mib: u64| {
+            let config = BrokerConfig::with(properties).expect("a valid configuration");
+            let got = (config.journal_file_bytes >> 20, config.journal_bytes_max >> 20);
+            assert_eq!(got, (file_mib, all_mib), "{properties:?}");
+        };
+        check(&[("shards", "1")], 64, 1_024);
+        check(&[("shards", "4")], 64, 1_024);
+        check(&[("shards", "6")], 42, 1_024);
+        check(&[("shards", "16")], 16, 1_024);
+        check(&[("shards", "64")], 16, 4_096);
+        check(&[("shards", "2"), ("journal.file.bytes", "256MiB")], 256, 2_048);
+        check(&[("shards", "2"), ("journal.bytes.max", "64MiB")], 8, 64);
     }
 
     #[test]

@@ -81,8 +81,9 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<ConfigError>> {
         let source = Source::Flag { text: flag.text.clone() };
         gathered.set(&flag.name, &flag.value, source.clone(), source);
     }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let Gathered { settings, notes, mut errors, .. } = gathered;
-    match BrokerConfig::from_settings(settings, &host_name()) {
+    match BrokerConfig::from_settings(settings, &host_name(), cores) {
         Ok(config) if errors.is_empty() => Ok(Loaded { config, notes }),
         Ok(_) => Err(errors),
         Err(more) => {

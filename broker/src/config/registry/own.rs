@@ -78,23 +78,27 @@ pub static OWN: &[Property] = &[
     Property::new(
         "journal.file.bytes",
         Kind::Long(4_194_304, 1_073_741_824),
-        "67108864",
-        "The size of one journal file.",
+        "",
+        "The size of one journal file, of which each shard has at least four. Without it, a quarter \
+         of the shard's share of journal.bytes.max, at most 64 MiB.",
     )
+    .unset()
     .unit(Unit::Bytes)
     .own(),
     Property::new(
         "journal.bytes.max",
         Kind::Long(16_777_216, 1_099_511_627_776),
-        "1073741824",
+        "",
         "The most bytes in the journals of all shards of this node. It bounds how much a start \
-         after a crash has to read.",
+         after a crash has to read. Without it, 1 GiB, or what the shards need at least: 64 MiB \
+         each, or four files of journal.file.bytes.",
     )
+    .unset()
     .unit(Unit::Bytes)
     .own(),
     Property::new(
         "journal.gap.max.us",
-        Kind::Int(0, 10_000),
+        Kind::Int(0, 1_000),
         "1000",
         "The longest a commit waits for company while commits would otherwise carry one batch \
          each.",
