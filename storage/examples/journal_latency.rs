@@ -74,7 +74,7 @@ async fn measure(dir: PathBuf, rate: f64, seconds: f64, bytes: usize, class: Dur
                     waiting.borrow_mut().pushed.push_back((pushed.lsn, intended.nanos()));
                     break;
                 }
-                Err(PushRefusal::Busy) => journal.room().await,
+                Err(PushRefusal::Busy) => journal.room_for(bytes).await,
                 Err(refusal) => panic!("{refusal}"),
             }
         }

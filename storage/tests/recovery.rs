@@ -375,6 +375,7 @@ fn missing_and_short_segments_take_their_logs_offline() {
     });
     recover(dir.path(), known(3), 1);
     let segment = |log| dir.path().join("topics").join(log_dir(log)).join(format!("{:020}.log", 0));
+    let whole = read(&segment(0));
     std::fs::remove_file(segment(0)).unwrap();
     write(&segment(1), &read(&segment(1))[..4000]);
     let recovery = recover(dir.path(), known(3), 1);
@@ -384,6 +385,11 @@ fn missing_and_short_segments_take_their_logs_offline() {
         "{reasons:?}"
     );
     check_log(dir.path(), &recovery, 2, &logs[2], 1);
+    // Put back, it serves again; the other stays offline.
+    write(&segment(0), &whole);
+    let recovery = recover(dir.path(), known(3), 1);
+    assert_eq!(recovery.report.offline.keys().collect::<Vec<_>>(), [&log_id(1)]);
+    check_log(dir.path(), &recovery, 0, &logs[0], 1);
 }
 
 /// A segment file that no checkpoint lists is not deleted.

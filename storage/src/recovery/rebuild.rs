@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 
 const BLOCK: u64 = 4096;
 
+/// How the cause of an absent segment begins.
+pub(crate) const ABSENT: &str = "segment file ";
+
 /// Bytes for a segment file. Performed in order, they leave the file right whatever a crash had left in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentWrite {
@@ -119,9 +122,17 @@ impl Rebuild {
     /// Takes the log offline; what was taken in before stays.
     pub(crate) fn take_offline(&mut self, reason: String) {
         if self.checkpoint.offline.is_none() {
-            tracing::error!(log = %self.checkpoint.id, dir = %self.checkpoint.dir, %reason, "HDL-ST-040: a partition is offline");
+            tracing::error!(log = %self.checkpoint.id, dir = %self.checkpoint.dir, %reason,
+                "HDL-ST-040: a partition is offline; its data is kept as it is. If segment files are missing, put them \
+                 back while the node is down; otherwise delete the topic once what can be read is saved");
             self.checkpoint.offline = Some(reason);
         }
+    }
+
+    /// All segment files are there. A log that went offline only because one was not comes back.
+    pub(crate) fn on_complete(&mut self) {
+        let missing = |reason: &String| reason.starts_with(ABSENT);
+        self.checkpoint.offline.take_if(|reason| missing(reason));
     }
 
     /// Bytes held for writing.

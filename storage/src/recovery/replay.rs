@@ -122,7 +122,11 @@ impl<'a> Replayer<'a> {
         for (id, dir) in dirs {
             let listing = segments::list(&dir).await?;
             if let Some(log) = self.logs.get_mut(&id) {
-                for (segment, cause) in segments::absent(log.checkpoint(), &listing) {
+                let absent = segments::absent(log.checkpoint(), &listing);
+                if absent.is_empty() {
+                    log.on_complete();
+                }
+                for (segment, cause) in absent {
                     log.on_absent(segment, cause);
                 }
             }

@@ -1,6 +1,6 @@
 //! Segment files as recovery sees them: are they all there, and writing them.
 
-use super::rebuild::SegmentWrite;
+use super::rebuild::{ABSENT, SegmentWrite};
 use crate::checkpoint::LogCheckpoint;
 use crate::disk;
 use crate::ids::Offset;
@@ -62,9 +62,9 @@ pub(crate) fn absent(checkpoint: &LogCheckpoint, listing: &Listing) -> Vec<(Offs
         let name = segment_name(segment.base);
         let cause = match listing.segments.get(&segment.base) {
             None if segment.bytes == 0 => return None,
-            None => format!("segment file {name} is missing"),
+            None => format!("{ABSENT}{name} is missing"),
             Some(have) if *have < need => {
-                format!("segment file {name} has {have} bytes and needs {need}")
+                format!("{ABSENT}{name} has {have} bytes and needs {need}")
             }
             Some(_) => return None,
         };
