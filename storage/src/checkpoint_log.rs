@@ -57,7 +57,7 @@ impl CheckpointLog {
         shard: u16,
     ) -> Result<(CheckpointLog, Checkpoints), CheckpointLogError> {
         let (log, records) = RecordLog::open(dir, &name(generation, shard), FILE_BYTES).await?;
-        Ok((CheckpointLog { log }, fold(records)?))
+        Ok((CheckpointLog { log }, fold(&records)?))
     }
 
     /// Makes the checkpoints of logs that changed durable, and with them that the journal is needed only from
@@ -100,10 +100,20 @@ impl CheckpointLog {
     async fn append(&self, records: Vec<Vec<u8>>) -> Result<(), CheckpointLogError> {
         self.log.append(records).await?;
         if self.log.needs_snapshot() {
-            let folded = fold(self.log.records().await?)?;
-            self.log.snapshot(unfold(&folded)).await?;
+            self.log.rewrite(compact).await?;
         }
         Ok(())
+    }
+}
+
+/// The last record of each log. Records that do not decode are left for recovery to name.
+fn compact(records: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    match fold(&records) {
+        Ok(folded) => unfold(&folded),
+        Err(error) => {
+            tracing::error!(%error, "a checkpoint log cannot be compacted");
+            records
+        }
     }
 }
 
@@ -114,11 +124,11 @@ pub(crate) async fn read(
     shard: u16,
 ) -> Result<Checkpoints, CheckpointLogError> {
     let records = RecordLog::read(dir, &name(generation, shard)).await?;
-    Ok(fold(records.unwrap_or_default())?)
+    Ok(fold(&records.unwrap_or_default())?)
 }
 
 /// Reads records in order; the last of a log counts.
-fn fold(records: Vec<Vec<u8>>) -> Result<Checkpoints, CheckpointError> {
+fn fold(records: &[Vec<u8>]) -> Result<Checkpoints, CheckpointError> {
     let mut found = Checkpoints::default();
     for record in records {
         let (kind, body) = record.split_first().ok_or(CheckpointError::Malformed)?;
@@ -177,13 +187,13 @@ mod tests {
         all.logs.insert(id(0), Some(first.clone()));
         all.logs.insert(id(1), Some(second));
         let mut records = unfold(&all);
-        assert_eq!(fold(records.clone()).unwrap(), all);
+        assert_eq!(fold(&records).unwrap(), all);
         first.synced_upto = Offset(9);
         records.push([&[KIND_LOG], first.encode().as_slice()].concat());
         records.push([&[KIND_FORGET], id(1).to_bytes().as_slice()].concat());
-        let folded = fold(records).unwrap();
+        let folded = fold(&records).unwrap();
         assert_eq!(folded.logs[&id(0)], Some(first));
         assert_eq!(folded.logs[&id(1)], None);
-        assert!(fold(vec![vec![9]]).is_err() && fold(vec![vec![]]).is_err());
+        assert!(fold(&[vec![9]]).is_err() && fold(&[vec![]]).is_err());
     }
 }

@@ -180,3 +180,39 @@ fn an_append_too_large_is_refused() {
     .unwrap();
     assert_eq!(contents(dir.path()).unwrap(), [record(1)]);
 }
+
+/// Whoever waits for an append goes away, and the next append comes at once: both are there, whole and in order.
+#[test]
+fn an_append_that_nobody_waits_for_is_still_made() {
+    let dir = tempfile::tempdir().unwrap();
+    with_log(dir.path(), async |log: &RecordLog, _: &[Vec<u8>]| {
+        for round in 0..10 {
+            let gone = std::time::Duration::from_micros(30 * round);
+            let _ = engine::time::timeout(gone, log.append(vec![vec![round as u8; 9000]])).await;
+            log.append(vec![vec![0x80 | round as u8; 10]]).await.unwrap();
+        }
+    })
+    .unwrap();
+    let found = contents(dir.path()).unwrap();
+    let acknowledged: Vec<u8> =
+        found.iter().filter(|record| record.len() == 10).map(|record| record[0]).collect();
+    assert_eq!(acknowledged, (0x80..0x8a).collect::<Vec<u8>>());
+    assert!(found.iter().all(|record| record.iter().all(|byte| *byte == record[0])));
+}
+
+/// A rewrite and an append at the same time: the append is not lost, whichever comes first.
+#[test]
+fn an_append_beside_a_rewrite_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    with_log(dir.path(), async |log: &RecordLog, _: &[Vec<u8>]| {
+        log.append(vec![record(1), record(2)]).await.unwrap();
+        for _ in 0..5 {
+            let gone = std::time::Duration::from_micros(1);
+            let _ =
+                engine::time::timeout(gone, log.rewrite(|mut records| records.split_off(1))).await;
+            log.append(vec![record(3)]).await.unwrap();
+        }
+    })
+    .unwrap();
+    assert_eq!(contents(dir.path()).unwrap(), [record(3), record(3)]);
+}

@@ -9,10 +9,12 @@ use crate::disk;
 use crate::limits;
 use crate::limits::EXIT_STORAGE;
 use engine::file::{self, File, OpenOptions};
-use engine::sync::Semaphore;
+use engine::sync::{Permit, Semaphore};
+use engine::task::{self, Queue};
 use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// Why a record log cannot be opened or written.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +52,14 @@ pub enum RecordLogError {
 }
 
 /// A small durable log of records.
+///
+/// Appends and snapshots are carried out by tasks of their own: whoever waits for one may go away, and the write that is
+/// in flight is never overtaken by another to the same place.
 pub struct RecordLog {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
     dir: PathBuf,
     name: String,
     file_bytes: u64,
@@ -176,7 +185,7 @@ impl RecordLog {
         match choose(dir, name, found).await? {
             Chosen::Begin => {
                 let log = RecordLog::begin(dir, name, file_bytes).await.map_err(fail)?;
-                log.prepare_next().await?;
+                log.inner.prepare_next().await?;
                 Ok((log, Vec::new()))
             }
             Chosen::File { found, place, end, snapshot_bytes, records, next, older } => {
@@ -186,9 +195,9 @@ impl RecordLog {
                 let log = RecordLog::new(dir, name, file_bytes, current, next);
                 // A predecessor is here only if the process ended between its successor's snapshot and its reuse.
                 for old in older {
-                    file::remove_file(&old.path).await.map_err(|error| log.error(error))?;
+                    file::remove_file(&old.path).await.map_err(|error| log.inner.error(error))?;
                 }
-                log.prepare_next().await?;
+                log.inner.prepare_next().await?;
                 Ok((log, records))
             }
         }
@@ -216,14 +225,15 @@ impl RecordLog {
         current: Current,
         next: Option<Next>,
     ) -> RecordLog {
-        RecordLog {
+        let inner = Inner {
             dir: dir.to_owned(),
             name: name.to_owned(),
             file_bytes,
             current: RefCell::new(current),
             next: RefCell::new(next),
             turn: Semaphore::new(1),
-        }
+        };
+        RecordLog { inner: Rc::new(inner) }
     }
 
     /// The first file, with an empty snapshot.
@@ -238,7 +248,54 @@ impl RecordLog {
     /// Appends the records, all or none; returns once they are durable. Appends are served in order. A failed write ends
     /// the process: whether it is on the disk is not known, and after a failed sync cannot be known.
     pub async fn append(&self, records: Vec<Vec<u8>>) -> Result<(), RecordLogError> {
-        let _turn = self.turn.acquire(1).await.map_err(|_| self.error(closed()))?;
+        let inner = self.inner.clone();
+        task::spawn(Queue::Produce, async move { inner.append(records).await }).await
+    }
+
+    /// The file is half full of what was appended since the snapshot: time for the next.
+    pub fn needs_snapshot(&self) -> bool {
+        let current = self.inner.current.borrow();
+        current.position - current.snapshot_bytes > (current.len - current.snapshot_bytes) / 2
+    }
+
+    /// Replaces everything by `records`; returns once they are durable. On an error the log is as it was.
+    pub async fn snapshot(&self, records: Vec<Vec<u8>>) -> Result<(), RecordLogError> {
+        let inner = self.inner.clone();
+        let work = async move {
+            let _turn = inner.turn().await?;
+            inner.change_over(records, 0).await
+        };
+        task::spawn(Queue::Produce, work).await
+    }
+
+    /// Replaces everything by what `rewrite` makes of it; nothing is appended in between. On an error the log is as it was.
+    pub async fn rewrite(
+        &self,
+        rewrite: impl FnOnce(Vec<Vec<u8>>) -> Vec<Vec<u8>> + 'static,
+    ) -> Result<(), RecordLogError> {
+        let inner = self.inner.clone();
+        let work = async move {
+            let _turn = inner.turn().await?;
+            let records = inner.read_back().await?;
+            inner.change_over(rewrite(records), 0).await
+        };
+        task::spawn(Queue::Produce, work).await
+    }
+
+    /// Everything the log holds, read from the disk: the snapshot's records and those appended since.
+    pub async fn records(&self) -> Result<Vec<Vec<u8>>, RecordLogError> {
+        let _turn = self.inner.turn().await?;
+        self.inner.read_back().await
+    }
+}
+
+impl Inner {
+    async fn turn(&self) -> Result<Permit, RecordLogError> {
+        self.turn.acquire(1).await.map_err(|_| self.error(closed()))
+    }
+
+    async fn append(&self, records: Vec<Vec<u8>>) -> Result<(), RecordLogError> {
+        let _turn = self.turn().await?;
         let bytes = encoded_len(&records);
         if bytes > limits::RECORD_APPEND_BYTES_MAX {
             let max = limits::RECORD_APPEND_BYTES_MAX;
@@ -263,24 +320,6 @@ impl RecordLog {
         current.position += encoded.len() as u64;
         current.place.number += 1;
         Ok(())
-    }
-
-    /// The file is half full of what was appended since the snapshot: time for the next.
-    pub fn needs_snapshot(&self) -> bool {
-        let current = self.current.borrow();
-        current.position - current.snapshot_bytes > (current.len - current.snapshot_bytes) / 2
-    }
-
-    /// Replaces everything by `records`; returns once they are durable. On an error the log is as it was.
-    pub async fn snapshot(&self, records: Vec<Vec<u8>>) -> Result<(), RecordLogError> {
-        let _turn = self.turn.acquire(1).await.map_err(|_| self.error(closed()))?;
-        self.change_over(records, 0).await
-    }
-
-    /// Everything the log holds, read from the disk: the snapshot's records and those appended since.
-    pub async fn records(&self) -> Result<Vec<Vec<u8>>, RecordLogError> {
-        let _turn = self.turn.acquire(1).await.map_err(|_| self.error(closed()))?;
-        self.read_back().await
     }
 
     async fn read_back(&self) -> Result<Vec<Vec<u8>>, RecordLogError> {
