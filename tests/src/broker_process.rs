@@ -24,12 +24,14 @@ pub struct Settings {
     pub shards: usize,
     /// `key=value` pairs handed over as `--override`.
     pub overrides: Vec<String>,
+    /// Where the data lies; below the build directory when nothing is said.
+    pub data: Option<PathBuf>,
 }
 
 impl Default for Settings {
     /// One shard and small journals: a test writes megabytes, not gigabytes.
     fn default() -> Self {
-        Self { shards: 1, overrides: vec!["journal.file.bytes=8388608".to_owned()] }
+        Self { shards: 1, overrides: vec!["journal.file.bytes=8388608".to_owned()], data: None }
     }
 }
 
@@ -38,6 +40,13 @@ impl Settings {
     #[must_use]
     pub fn shards(mut self, shards: usize) -> Self {
         self.shards = shards;
+        self
+    }
+
+    /// The same settings with the data at another place.
+    #[must_use]
+    pub fn data(mut self, path: &Path) -> Self {
+        self.data = Some(path.to_owned());
         self
     }
 
@@ -72,7 +81,7 @@ impl BrokerProcess {
         let mut broker = Self {
             child: None,
             address: free_address(),
-            data: directory.path().join("data"),
+            data: settings.data.clone().unwrap_or_else(|| directory.path().join("data")),
             log: directory.path().join("log"),
             settings,
             _directory: directory,

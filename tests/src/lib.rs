@@ -6,6 +6,7 @@
 
 pub mod broker_process;
 pub mod clients;
+pub mod disk;
 pub mod ledger;
 pub mod load;
 pub mod wire;

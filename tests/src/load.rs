@@ -131,6 +131,26 @@ impl Load {
         }
     }
 
+    /// Sends until nothing was acknowledged for `quiet`; false if that does not happen in a minute.
+    pub fn run_until_stalled(&mut self, quiet: Duration) -> bool {
+        let began = Instant::now();
+        let (mut before, mut moved) = (self.acknowledged(), Instant::now());
+        while began.elapsed() < PATIENCE {
+            if self.producer.in_flight_count() < 20_000 {
+                (0..100).for_each(|_| self.send_one());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+            let now = self.acknowledged();
+            if now != before {
+                (before, moved) = (now, Instant::now());
+            }
+            if moved.elapsed() > quiet {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Waits until something more is acknowledged than is now.
     pub fn wait_for_progress(&mut self) {
         let before = self.acknowledged();
