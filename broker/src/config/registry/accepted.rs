@@ -96,10 +96,15 @@ pub static ACCEPTED: &[Property] = &[
     p("compression.type", Kind::Choice(CODECS), "producer", "The codec batches are stored in.")
         .no_effect("Batches are stored as the producer compressed them.")
         .dynamic(),
-    p("compression.gzip.level", Kind::Int(-1, 9), "-1", "").no_effect("Nothing is recompressed."),
-    p("compression.lz4.level", Kind::Int(1, 17), "9", "").no_effect("Nothing is recompressed."),
+    p("compression.gzip.level", Kind::Int(-1, 9), "-1", "")
+        .no_effect("Nothing is recompressed.")
+        .dynamic(),
+    p("compression.lz4.level", Kind::Int(1, 17), "9", "")
+        .no_effect("Nothing is recompressed.")
+        .dynamic(),
     p("compression.zstd.level", Kind::Int(-131_072, 22), "3", "")
-        .no_effect("Nothing is recompressed."),
+        .no_effect("Nothing is recompressed.")
+        .dynamic(),
     p("log.flush.interval.messages", Kind::Long(1, i64::MAX), "9223372036854775807", "")
         .no_effect(JOURNAL)
         .dynamic(),

@@ -147,6 +147,49 @@ pub static TOPIC: &[Property] = &[
     .dynamic()
     .no_effect("Batches are stored as the producer compressed them."),
     Property::new(
+        "compression.gzip.level",
+        Kind::Int(-1, 9),
+        "-1",
+        "The level at which a broker recompresses with gzip.",
+    )
+    .synonyms(behind!("compression.gzip.level"))
+    .dynamic()
+    .no_effect("Batches are stored as the producer compressed them."),
+    Property::new(
+        "compression.lz4.level",
+        Kind::Int(1, 17),
+        "9",
+        "The level at which a broker recompresses with lz4.",
+    )
+    .synonyms(behind!("compression.lz4.level"))
+    .dynamic()
+    .no_effect("Batches are stored as the producer compressed them."),
+    Property::new(
+        "compression.zstd.level",
+        Kind::Int(-131_072, 22),
+        "3",
+        "The level at which a broker recompresses with zstd.",
+    )
+    .synonyms(behind!("compression.zstd.level"))
+    .dynamic()
+    .no_effect("Batches are stored as the producer compressed them."),
+    Property::new(
+        "leader.replication.throttled.replicas",
+        Kind::List,
+        "",
+        "The replicas whose leaders are throttled while partitions move.",
+    )
+    .dynamic()
+    .no_effect("A node alone moves no partitions."),
+    Property::new(
+        "follower.replication.throttled.replicas",
+        Kind::List,
+        "",
+        "The replicas that are throttled while partitions move.",
+    )
+    .dynamic()
+    .no_effect("A node alone moves no partitions."),
+    Property::new(
         "delete.retention.ms",
         Kind::Long(0, i64::MAX),
         "86400000",
