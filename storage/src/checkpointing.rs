@@ -53,7 +53,7 @@ fn has_changed(inner: &Inner) -> bool {
 async fn wait_until_due(inner: &Inner) {
     loop {
         let wanted = inner.checkpoint_wanted.notified();
-        if has_changed(inner) {
+        if has_changed(inner) || is_full(inner) {
             break;
         }
         wanted.await;
@@ -73,12 +73,13 @@ pub(crate) async fn checkpoint(inner: &Rc<Inner>) {
     let Ok(_alone) = inner.checkpoint_turn.acquire(1).await else { return };
     let began = time::now();
     let deleted = inner.deleted.take();
-    // An entry that is not on the device yet may carry what no log knows before it is: a log start on its way. The
-    // journal keeps it until a checkpoint that begins later.
+    // Entries of a weaker class than `device` are flushed by nobody else. What is pushed from here on stays in the
+    // journal whatever the logs say: it may be a log start that no log knows before it is durable.
+    inner.journal.flush().await;
     let durable = inner.journal.durable_upto();
     let (changed, recycle_before) = capture(inner).await;
     let recycle_before = recycle_before.min(durable);
-    if changed.is_empty() && deleted.is_empty() {
+    if changed.is_empty() && deleted.is_empty() && !is_full(inner) {
         return;
     }
     let syncing = time::now();

@@ -1,9 +1,9 @@
 //! The store of one shard: starts with what recovery found, holds the logs, stops cleanly.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
 use std::path::Path;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use ahash::AHashMap;
 use engine::file::File;
@@ -96,6 +96,12 @@ impl Inner {
     /// Someone waits for room: what waits for its age no longer does, and a checkpoint frees the journal.
     pub(crate) fn relieve(&self) {
         self.behind.press();
+        self.on_journal_grown();
+    }
+
+    /// Wakes the checkpoint as soon as the journal is full enough. Those who wait for room may have come before it was:
+    /// what is pushed counts only once it is written.
+    fn on_journal_grown(&self) {
         if self.journal.fill() >= f64::from(self.config.checkpoint_fill) {
             self.checkpoint_wanted.notify_all();
         }
@@ -133,11 +139,16 @@ impl Store {
             }
         }
         let committed = cells.clone();
+        let started: Rc<OnceCell<Weak<Inner>>> = Rc::default();
+        let store = started.clone();
         let on_commit = move |commit: &Commit<'_>| {
             for (slot, _) in commit.touched {
                 if let Some(cell) = committed.get(*slot) {
                     cell.on_commit(commit.written_upto, commit.durable_upto);
                 }
+            }
+            if let Some(inner) = store.get().and_then(Weak::upgrade) {
+                inner.on_journal_grown();
             }
         };
         let (generation, shard) = (config.journal.generation, config.journal.shard);
@@ -167,6 +178,7 @@ impl Store {
             files,
             cold,
         });
+        let _ = started.set(Rc::downgrade(&inner));
         let tasks = vec![
             task::spawn(Queue::Background, write_behind::run(inner.clone())),
             task::spawn(Queue::Background, checkpointing::run(inner.clone())),
