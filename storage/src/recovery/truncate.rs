@@ -13,7 +13,8 @@ use std::path::Path;
 const BLOCK: u64 = 4096;
 const WINDOW_BYTES: usize = 1 << 20;
 
-/// Cuts the log back to end at `to`, or before the batch that holds it: batches stay whole. Everything taken in so far must have been written to the segments.
+/// Cuts the log back to end at `to`, or before the batch that holds it: batches stay whole. Everything taken in
+/// so far must have been written to the segments.
 pub(crate) async fn cut_back(dir: &Path, rebuild: &mut Rebuild, to: Offset) -> io::Result<()> {
     let segments = &rebuild.checkpoint().segments;
     if to >= rebuild.checkpoint().synced_upto {
