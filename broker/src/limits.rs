@@ -14,9 +14,6 @@ pub const CONNECTION_REQUEST_BYTES_MAX: usize = 16 << 20;
 /// that requests waiting for the journal never hold the memory it needs to take them.
 pub const REQUEST_MEMORY_DIVISOR: usize = 4;
 
-/// A frame before the client has said anything valid (ApiVersions, and authentication later).
-pub const FIRST_FRAME_BYTES_MAX: usize = 512 << 10;
-
 /// Time a frame may take from its first to its last byte, plus one second per [`FRAME_RATE_BYTES_MIN`] of its length.
 /// One byte per second is not a client.
 pub const FRAME_STALL_MAX: Duration = Duration::from_secs(30);

@@ -49,6 +49,11 @@ fn large_requests_arrive_whole_however_they_are_cut() {
         let offset = client.produce(T, 1, &[&value]);
         assert_eq!(client.consume(T, 1, offset, 1), [value]);
     }
+    // A large request may be the first of its connection: some clients ask for no versions.
+    let mut fresh = broker.client();
+    let value = "f".repeat(900_000);
+    let offset = fresh.produce(T, 1, &[&value]);
+    assert_eq!(client.consume(T, 1, offset, 1), [value]);
     // Two requests, the first large, cut in the middle of the second's length.
     let value = "w".repeat(50_000);
     let records = batch(&[&value]);

@@ -19,7 +19,7 @@ use super::either::{Either, either};
 use crate::api::fetch::Fetch;
 use crate::api::produce::{self, Finished};
 use crate::api::table::{self, Asked};
-use crate::limits::{FIRST_FRAME_BYTES_MAX, REQUEST_MEMORY_DIVISOR};
+use crate::limits::REQUEST_MEMORY_DIVISOR;
 use crate::shard::Shard;
 
 /// Why no more is read from a connection.
@@ -63,7 +63,9 @@ pub(super) async fn read(shard: &Rc<Shard>, connection: &Rc<Connection>) -> End 
 }
 
 async fn try_read(shard: &Rc<Shard>, connection: &Rc<Connection>) -> Result<End, End> {
-    let mut frames = FrameReader::requests(FIRST_FRAME_BYTES_MAX);
+    // The smaller limit before authentication comes with authentication: until then it would only
+    // refuse clients whose first request on a connection is a large Produce.
+    let mut frames = FrameReader::requests(shard.config.socket_request_max_bytes);
     loop {
         let chunk = match either(connection.stream.recv(), connection.closing()).await {
             Either::First(Ok(chunk)) if !chunk.is_empty() => chunk,
@@ -90,7 +92,6 @@ async fn try_read(shard: &Rc<Shard>, connection: &Rc<Connection>) -> Result<End,
                 return Ok(End::Finished);
             }
             start(shard, connection, body).await?;
-            frames.set_bytes_max(shard.config.socket_request_max_bytes);
         }
         if !frames.at_boundary() {
             connection.on_frame_begun(0);
