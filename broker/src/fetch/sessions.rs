@@ -102,8 +102,11 @@ impl Sessions {
             session.forget(key);
         }
         for (key, wanted) in begin.partitions {
-            if session.len() < FETCH_SESSION_PARTITIONS_MAX {
-                session.want(key, wanted);
+            session.want(key, wanted);
+            if session.len() > FETCH_SESSION_PARTITIONS_MAX {
+                // The client begins anew with everything it wants, and gets no session then.
+                self.sessions.remove(&begin.session_id);
+                return Err(SessionError::UnknownId);
             }
         }
         session.epoch = next_epoch(session.epoch);
@@ -319,6 +322,16 @@ mod tests {
         assert_ne!(fourth, 0);
         assert_eq!(sessions.begin(begin(first, 2, &[]), 1).err(), Some(SessionError::UnknownId));
         assert_eq!(sessions.len(), 2);
+    }
+
+    #[test]
+    fn a_session_that_grows_too_large_ends() {
+        let mut sessions = Sessions::new(10, 0, 1);
+        let id = open(&mut sessions, &[0], 0);
+        let all: Vec<i32> = (0..=FETCH_SESSION_PARTITIONS_MAX as i32).collect();
+        assert_eq!(sessions.begin(begin(id, 1, &all), 1).err(), Some(SessionError::UnknownId));
+        assert!(sessions.is_empty());
+        assert_eq!(open(&mut sessions, &all, 2), 0, "and no other takes its place");
     }
 
     #[test]
