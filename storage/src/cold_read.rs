@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use engine::buffer::{self, Slice};
-use engine::sync::{Receiver, Sender, oneshot};
+use engine::sync::{Receiver, Semaphore, Sender, oneshot};
 use engine::task::{self, Queue};
 use zerocopy::FromBytes;
 
@@ -74,6 +74,10 @@ pub struct ColdReader {
     files: Rc<Files>,
     device: Arc<DeviceBudget>,
     bytes_max: usize,
+    /// What reads may hold while they wait for more. Without it many reads could share out the shard's memory and each
+    /// wait for the rest of its own for ever.
+    in_hand: Semaphore,
+    in_hand_max: u64,
     chunks: RefCell<Chunks>,
     stats: Cell<ColdStats>,
 }
@@ -124,7 +128,10 @@ impl ColdReader {
     pub fn new(files: Rc<Files>, device: Arc<DeviceBudget>, bytes_max: usize) -> Rc<ColdReader> {
         let map = AHashMap::with_hasher(ahash::RandomState::with_seeds(5, 6, 7, 8));
         let chunks = RefCell::new(Chunks { map, bytes: 0, clock: 0 });
-        Rc::new(ColdReader { files, device, bytes_max, chunks, stats: Cell::default() })
+        let in_hand_max = (bytes_max as u64).max(2 * CHUNK_BYTES);
+        let in_hand = Semaphore::new(in_hand_max);
+        let stats = Cell::default();
+        Rc::new(ColdReader { files, device, bytes_max, in_hand, in_hand_max, chunks, stats })
     }
 
     /// What it did so far.
@@ -142,6 +149,9 @@ impl ColdReader {
         hint: FilePosition,
     ) -> Result<ColdFound, ReadError> {
         let key = SegmentKey { slot, base: read.segment };
+        let bytes = read.max_bytes.min(READ_BYTES_MAX) as u64 + CHUNK_BYTES;
+        // Never closed; and a batch larger than all of it is read alone.
+        let _in_hand = self.in_hand.acquire(bytes.min(self.in_hand_max)).await.ok();
         let mut second_try = false;
         loop {
             let mut walk = Walk::new(self, key, dir, read.limit.0);

@@ -431,3 +431,145 @@ pub enum Room {
         least: u64,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+    use crate::ids::LeaderEpoch;
+    use crate::journal::Pushed;
+    use crate::log::append::AppendError;
+    use crate::log::testing::produced_batch;
+
+    struct Bench {
+        log: Log,
+        next_lsn: u64,
+    }
+
+    fn bench(config: LogConfig) -> Bench {
+        let id = LogId { topic: [1; 16], partition: 0, incarnation: 0 };
+        Bench { log: Log::new(id, "a/0".into(), Rc::new(config), Offset(0)), next_lsn: 1 }
+    }
+
+    impl Bench {
+        fn try_append(&mut self, records: usize) -> Result<Offset, AppendError> {
+            let (lsn, bytes) = (Lsn(self.next_lsn), produced_batch(records, 500));
+            let appended = self.log.append(&bytes, LeaderEpoch(1), 2_000, 0, |entry| {
+                let mut target = vec![0; entry.len];
+                (entry.write)(&mut target);
+                Ok(Pushed { lsn, slice: Slice::from_vec(target) })
+            });
+            self.next_lsn += u64::from(appended.is_ok());
+            self.log.check_invariants();
+            appended.map(|appended| appended.next_offset())
+        }
+
+        /// Appends one batch, with as much room as it takes.
+        fn append(&mut self, records: usize, durability: Durability) -> Offset {
+            self.log.config = Rc::new(LogConfig { durability, ..(*self.log.config).clone() });
+            loop {
+                match self.try_append(records) {
+                    Ok(next) => return next,
+                    Err(AppendError::NoRoom) => self.make_room(),
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        }
+
+        fn make_room(&mut self) {
+            match self.log.plan_room(10_000).unwrap() {
+                Room::Roll { reserve } => {
+                    self.log.rolling = true;
+                    self.log.on_rolled(0, reserve);
+                }
+                Room::Grow { segment, from, step, .. } => {
+                    self.log.on_reserved(segment, from + step)
+                }
+            }
+        }
+
+        /// Brings the next run into its segment, as write-behind does.
+        fn write(&mut self) -> Option<WritePlan> {
+            let plan = self.log.plan_write(1 << 20)?;
+            let before = self.log.written.image.to_vec();
+            let all: Vec<u8> = plan.pieces.iter().flat_map(|piece| piece.to_vec()).collect();
+            let whole = [before, all.clone()].concat();
+            let image = whole[space::block_start(whole.len() as u64) as usize..].into();
+            let chunk = Chunk { bytes: Slice::from_vec(all), cost: 4096 };
+            self.log.on_written(&plan, image, Some(chunk));
+            self.log.check_invariants();
+            let checkpoint = self.log.checkpoint(Lsn(self.next_lsn));
+            checkpoint.check_invariants();
+            assert_eq!(checkpoint.synced_upto, plan.next);
+            Some(plan)
+        }
+    }
+
+    #[test]
+    fn a_weaker_class_never_overtakes_a_stronger_one() {
+        let mut bench = bench(LogConfig::default());
+        let device = bench.append(1, Durability::Device);
+        let written = bench.append(1, Durability::Written);
+        let memory = bench.append(1, Durability::Memory);
+        assert_eq!(bench.log.visible_end, Offset(0), "memory waits behind device");
+        let after_all = Lsn(bench.next_lsn);
+        assert!(!bench.log.on_commit(after_all, Lsn(0)), "written, not flushed");
+        assert!(bench.log.on_commit(after_all, after_all));
+        assert_eq!(bench.log.visible_end, memory);
+        assert!(device < written && written < memory);
+        let alone = bench.append(1, Durability::Memory);
+        assert_eq!(bench.log.visible_end, alone, "at once when nothing waits");
+        let written = bench.append(1, Durability::Written);
+        assert!(bench.log.on_commit(Lsn(bench.next_lsn), after_all));
+        assert_eq!(bench.log.visible_end, written);
+    }
+
+    #[test]
+    fn only_what_is_visible_is_written_behind_and_segment_by_segment() {
+        let mut bench = bench(LogConfig { segment_bytes: 4_000, ..LogConfig::default() });
+        let ends: Vec<Offset> = (0..12).map(|_| bench.append(2, Durability::Device)).collect();
+        assert!(bench.log.segments.len() > 2);
+        assert!(bench.log.plan_write(1 << 20).is_none(), "nothing is visible yet");
+        bench.log.on_commit(Lsn(8), Lsn(8));
+        let mut reached = Offset(0);
+        while let Some(plan) = bench.write() {
+            let segment = bench.log.segment_of(reached).unwrap().base;
+            assert_eq!(plan.segment, segment);
+            reached = plan.next;
+        }
+        assert_eq!(reached, ends[6], "the entries before LSN 8");
+        bench.log.on_commit(Lsn(99), Lsn(99));
+        while bench.write().is_some() {}
+        assert_eq!(bench.log.written.offset, bench.log.log_end);
+        assert_eq!(bench.log.unsealed().count(), bench.log.segments.len() - 1);
+        assert_eq!(bench.log.oldest_needed(), None);
+    }
+
+    #[test]
+    fn a_decided_roll_stops_appends_until_it_is_done() {
+        let mut bench = bench(LogConfig { segment_bytes: 1_500, ..LogConfig::default() });
+        bench.append(2, Durability::Memory);
+        assert_eq!(bench.try_append(2), Err(AppendError::NoRoom), "it would outgrow the segment");
+        assert_eq!(bench.try_append(1), Err(AppendError::NoRoom), "not even one that would fit");
+        let end = bench.log.log_end;
+        bench.make_room();
+        assert_eq!(bench.log.active().map(|active| active.base), Some(end));
+        bench.append(1, Durability::Memory);
+    }
+
+    #[test]
+    fn a_log_goes_on_from_its_checkpoint() {
+        let mut bench = bench(LogConfig { segment_bytes: 4_000, ..LogConfig::default() });
+        for _ in 0..9 {
+            bench.append(2, Durability::Memory);
+        }
+        while bench.write().is_some() {}
+        let checkpoint = bench.log.checkpoint(Lsn(50));
+        assert_eq!(checkpoint.replay_from, Lsn(50), "nothing is needed from before");
+        let state = LogState { checkpoint: checkpoint.clone() };
+        let again = Log::from_state(state, bench.log.config.clone(), 0);
+        assert_eq!((again.log_end, again.visible_end), (bench.log.log_end, bench.log.log_end));
+        assert_eq!(again.checkpoint(Lsn(50)), checkpoint);
+    }
+}
