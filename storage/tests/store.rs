@@ -468,6 +468,34 @@ fn deleted_records_stay_deleted() {
 }
 
 #[test]
+fn segments_deleted_after_their_checkpoint_are_not_missed() {
+    // Goal: a crash between the deletion of segments and the next checkpoint leaves a log that serves. Method: let a
+    // checkpoint name the segments, delete them, and crash at once.
+    let dir = directory();
+    let path = dir.path().to_owned();
+    run({
+        let path = path.clone();
+        async move {
+            let node = start(&path, 1, small_segments(), |_| {}).await;
+            for tag in 0..300 {
+                node.produce(0, &batch(tag, 2, 2_000)).await;
+            }
+            written(&node).await;
+            wait_until_quiet(&node).await;
+            assert_eq!(node.log(0).delete_records(Offset(400)).await, Ok(Offset(400)));
+            assert!(node.store.stats().segments_deleted > 0);
+        }
+    });
+    run(async move {
+        let node = start(&path, 1, small_segments(), |_| {}).await;
+        let log = node.log(0);
+        assert_eq!(log.standing(), storage::log::Standing::Online);
+        assert_eq!((log.log_start(), log.log_end()), (Offset(400), Offset(600)));
+        assert!(!read_all(&log, Offset(400), 1 << 20).await.is_empty());
+    });
+}
+
+#[test]
 fn a_deleted_log_takes_its_files_and_waiters_along() {
     let dir = directory();
     let path = dir.path().to_owned();
