@@ -37,12 +37,12 @@ pub const LISTEN_BACKLOG: i32 = 4096;
 /// I/O vectors in one system call (`UIO_MAXIOV`).
 pub const IOVECS_MAX: usize = 1024;
 
-/// A send of at most this many bytes is tried without waiting, and its completion alone does not end the
-/// shard's sleep; larger ones seldom fit into a socket's buffer whole.
-pub const SEND_INLINE_BYTES: usize = 16 * 1024;
+/// A send of at most this many bytes is tried without waiting, and its success does not end the shard's
+/// sleep; larger ones seldom fit into a socket's buffer whole.
+pub const SEND_INLINE_BYTES: usize = 64 * 1024;
 
-/// How long the completion of such a send may stay unseen on a shard with nothing else to do. It holds the
-/// memory that was sent, the rest of what the socket did not take, and the close of a dropped stream.
+/// How long the success of such a send may stay unseen on a shard with nothing else to do, when it holds
+/// memory of another shard.
 pub const SEND_UNSEEN_MAX: Duration = Duration::from_millis(1);
 
 /// Bytes in one write or send request; the kernel caps a transfer just below 2 GiB.

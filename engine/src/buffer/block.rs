@@ -90,6 +90,11 @@ impl Block {
         Slice::of_block(self, len)
     }
 
+    /// It came from the calling shard's arena.
+    pub(super) fn is_of_here(&self) -> bool {
+        local::with(|local| self.is_of(local.arena.home()))
+    }
+
     /// It came from the arena behind `home`.
     pub(super) fn is_of(&self, home: &Arc<Home>) -> bool {
         Arc::ptr_eq(&self.home, home)

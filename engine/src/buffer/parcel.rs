@@ -94,6 +94,17 @@ pub enum Piece {
     Parcel(Parcel),
 }
 
+impl Piece {
+    /// Its memory is another shard's.
+    pub(crate) fn is_foreign(&self) -> bool {
+        match self {
+            Piece::Vec(_) => false,
+            Piece::Slice(slice) => slice.block().is_some_and(|block| !block.is_of_here()),
+            Piece::Parcel(_) => true,
+        }
+    }
+}
+
 impl Deref for Piece {
     type Target = [u8];
 

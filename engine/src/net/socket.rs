@@ -278,6 +278,9 @@ impl Socket {
         let mut state = self.state.borrow_mut();
         debug_assert!(state.sending.is_none());
         state.sending = Some(Sending { key, inline });
+        if inline && !state.senders.is_empty() {
+            ring.await_inline();
+        }
     }
 
     /// One whose turn it was has nothing to send: the next in line has the turn.
@@ -316,6 +319,9 @@ impl Socket {
             let inline = whole && outgoing.left() <= SEND_INLINE_BYTES;
             let key = uring::send(ring, self, outgoing, inline);
             state.sending = Some(Sending { key, inline });
+            if inline && !state.senders.is_empty() {
+                ring.await_inline();
+            }
         }
     }
 
@@ -329,8 +335,11 @@ impl Socket {
             Receiving::Multi { key, stopping: false } | Receiving::Once(key) => ring.cancel(key),
             Receiving::Multi { stopping: true, .. } | Receiving::Idle | Receiving::Exact => {}
         }
-        if let Some(Sending { key, inline: false }) = state.sending {
-            ring.cancel(key);
+        match state.sending {
+            Some(Sending { key, inline: false }) => ring.cancel(key),
+            // The descriptor is closed when it is over.
+            Some(Sending { inline: true, .. }) => ring.await_inline(),
+            None => {}
         }
         drop(state);
         drop(inbox);

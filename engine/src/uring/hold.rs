@@ -26,7 +26,7 @@ pub(crate) enum Hold {
 /// A send of many pieces, as far as it has come.
 pub(crate) struct Outgoing {
     /// Own the bytes; not touched until all are sent.
-    _pieces: Vec<Piece>,
+    pieces: Vec<Piece>,
     iovecs: Vec<libc::iovec>,
     header: libc::msghdr,
     /// The first I/O vector that is not all sent.
@@ -47,7 +47,7 @@ impl Outgoing {
         let iovecs = pieces.iter().map(iovec).collect();
         // SAFETY: a msghdr is integers and pointers, for which zero is "none".
         let header = unsafe { std::mem::zeroed() };
-        Some(Box::new(Outgoing { _pieces: pieces, iovecs, header, next: 0, attempted: 0 }))
+        Some(Box::new(Outgoing { pieces, iovecs, header, next: 0, attempted: 0 }))
     }
 
     /// Prepares the next attempt: the message to send. It stays valid while this box lives unchanged.
@@ -79,6 +79,16 @@ impl Outgoing {
             self.next += 1;
         }
         whole
+    }
+
+    /// Bytes of the attempt that was prepared last.
+    pub fn attempted(&self) -> usize {
+        self.attempted
+    }
+
+    /// Some of the memory is another shard's, which may wait for it.
+    pub fn is_foreign(&self) -> bool {
+        self.pieces.iter().any(Piece::is_foreign)
     }
 
     /// Bytes not sent yet, however many attempts they take.

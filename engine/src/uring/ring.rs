@@ -65,10 +65,12 @@ pub(crate) struct Ring {
     in_flight: RefCell<Slab<InFlight>>,
     /// Completions taken from the ring and not yet handed out.
     taken: RefCell<Vec<(u64, i32, u32)>>,
-    /// Operations in the submission queue that complete while they are submitted, see `enter`.
-    inline: Cell<usize>,
-    /// Some task waits for one of those: do not sleep on them.
+    /// Sends that are over once they are submitted, see `settle`.
+    inline: RefCell<Vec<Key>>,
+    /// Something on this shard waits for one of those: do not sleep on them.
     inline_awaited: Cell<bool>,
+    /// One of those holds another shard's memory: do not sleep on them for long.
+    inline_foreign: Cell<bool>,
     ending: Cell<bool>,
     pub provided: Provided,
     pub features: Features,
@@ -95,8 +97,9 @@ impl Ring {
             ring: RefCell::new(ring),
             in_flight: RefCell::new(Slab::new()),
             taken: RefCell::default(),
-            inline: Cell::new(0),
+            inline: RefCell::default(),
             inline_awaited: Cell::new(false),
+            inline_foreign: Cell::new(false),
             ending: Cell::new(false),
             provided,
             features,
@@ -167,8 +170,7 @@ impl Ring {
         (Operation { key: Some(a) }, Operation { key: Some(b) })
     }
 
-    /// Starts an operation whose completions go to `listener`. One that is `inline` must be certain to
-    /// complete during its submission.
+    /// Starts an operation whose completions go to `listener`.
     ///
     /// # Safety
     /// As [`Ring::start`].
@@ -178,15 +180,34 @@ impl Ring {
         fd: &Rc<Descriptor>,
         hold: Hold,
         listener: Listener,
-        inline: bool,
     ) -> Key {
         let gives_descriptor = matches!(listener, Listener::Accept(_));
         let op = InFlight { listener, hold, _fd: Some(fd.clone()), gives_descriptor };
         let key = self.in_flight.borrow_mut().insert(op);
         // SAFETY: as in `start`.
         unsafe { self.push(&[entry.user_data(number(key))]) };
-        if inline {
-            self.inline.set(self.inline.get() + 1);
+        key
+    }
+
+    /// Starts a send that takes what fits now and is over once it is submitted. Only a failed or short one
+    /// completes in the ring; for the others `settle` stands in. `foreign`: it holds memory of another shard.
+    ///
+    /// # Safety
+    /// As [`Ring::start`]; and the entry is a send with MSG_DONTWAIT and MSG_WAITALL, not linked, see `settle`.
+    pub(super) unsafe fn start_inline(
+        &self,
+        entry: squeue::Entry,
+        fd: &Rc<Descriptor>,
+        hold: Hold,
+        listener: Listener,
+        foreign: bool,
+    ) -> Key {
+        let entry = entry.flags(squeue::Flags::SKIP_SUCCESS);
+        // SAFETY: as the caller promises.
+        let key = unsafe { self.start_for(entry, fd, hold, listener) };
+        self.inline.borrow_mut().push(key);
+        if foreign {
+            self.inline_foreign.set(true);
         }
         key
     }
@@ -234,7 +255,7 @@ impl Ring {
     pub fn shutdown(&self, fd: &Rc<Descriptor>) {
         let entry = opcode::Shutdown::new(types::Fd(fd.raw()), libc::SHUT_RDWR).build();
         // SAFETY: the entry carries numbers only, and the operation in flight owns its descriptor.
-        unsafe { self.start_for(entry, fd, Hold::Nothing, Listener::Nobody, false) };
+        unsafe { self.start_for(entry, fd, Hold::Nothing, Listener::Nobody) };
     }
 
     /// Ends the sleep of the shard behind another ring, with the next submission; false if there may be
@@ -303,16 +324,16 @@ impl Ring {
         }
     }
 
-    /// A task waits for an inline operation: the loop must come back right after submitting it.
+    /// Something waits for an inline send: the loop must come back right after submitting it.
     pub fn await_inline(&self) {
-        if self.inline.get() > 0 {
+        if self.has_inline() {
             self.inline_awaited.set(true);
         }
     }
 
-    /// Inline operations wait to be submitted.
+    /// There are inline sends that are not settled.
     pub fn has_inline(&self) -> bool {
-        self.inline.get() > 0
+        !self.inline.borrow().is_empty()
     }
 
     pub fn is_inline_awaited(&self) -> bool {
@@ -328,23 +349,19 @@ impl Ring {
 
     /// Enters the kernel once: submits what is queued and waits as told.
     ///
-    /// Inline operations (a send that must not block) complete during their submission for certain. Their
-    /// completions would end every wait at once; so the wait is for one completion more than those,
-    /// and a request whose answer leaves inline costs one system call. What they carry is not to wait for the
-    /// next event, which may never come: a wait over unseen ones is short, and happens once.
+    /// Inline sends do not end the wait unless they fail, so that a request whose answer leaves inline costs
+    /// one system call. What hangs on their success on this shard makes the loop come back at once
+    /// (`await_inline`); what may hang on it elsewhere bounds the wait.
     pub fn enter(&self, wait: Wait) {
-        let inline = self.inline.get();
-        // Completions that a full submission queue made us take already are work at hand.
-        let wait = match wait {
-            _ if self.has_taken() => Wait::No,
-            Wait::Forever if inline > 0 => Wait::For(SEND_UNSEEN_MAX),
-            Wait::For(d) if inline > 0 => Wait::For(d.min(SEND_UNSEEN_MAX)),
-            wait => wait,
-        };
+        let foreign = self.inline_foreign.get();
         match wait {
+            // Completions that a full submission queue made us take already are work at hand.
+            _ if self.has_taken() => self.enter_once(0, None),
             Wait::No => self.enter_once(0, None),
-            Wait::Forever => self.enter_once(inline + 1, None),
-            Wait::For(d) => self.enter_once(inline + 1, Some(d)),
+            Wait::Forever if foreign => self.enter_once(1, Some(SEND_UNSEEN_MAX)),
+            Wait::Forever => self.enter_once(1, None),
+            Wait::For(d) if foreign => self.enter_once(1, Some(d.min(SEND_UNSEEN_MAX))),
+            Wait::For(d) => self.enter_once(1, Some(d)),
         }
     }
 
@@ -379,9 +396,7 @@ impl Ring {
 
     /// Hands out the completions taken so far.
     pub fn dispatch(&self) {
-        // All of them were submitted by now, and their completions are among those below.
-        self.inline.set(0);
-        self.inline_awaited.set(false);
+        let settled = self.take_settled();
         let mut batch = self.taken.take();
         add(&self.counters.completions, batch.len() as u64);
         for (user_data, result, flags) in batch.drain(..) {
@@ -395,10 +410,48 @@ impl Ring {
                 self.complete(key, result, flags);
             }
         }
+        self.settle(settled);
         // Keep the allocation, unless handing out has taken new completions already.
         let mut taken = self.taken.borrow_mut();
         if taken.is_empty() {
             *taken = batch;
+        }
+    }
+
+    /// The inline sends about which all is known: every entry was submitted, so they are over; and no completion
+    /// is held back by a full queue, so that those that failed are among the ones taken.
+    ///
+    /// The kernel tries a send in the call that submits it. MSG_DONTWAIT forbids it to arm a poll or to hand
+    /// the send to a worker, MSG_WAITALL makes a short send a failed one, and a failed request posts
+    /// its completion, SKIP_SUCCESS or not, before that call begins to wait (`req_set_fail`,
+    /// `io_submit_flush_completions`; the same from 6.1 to 6.18).
+    fn take_settled(&self) -> Vec<Key> {
+        if !self.has_inline() {
+            return Vec::new();
+        }
+        let mut ring = self.ring.borrow_mut();
+        let (_, sq, cq) = ring.split();
+        if !sq.is_empty() || sq.cq_overflow() || !cq.is_empty() {
+            return Vec::new();
+        }
+        self.inline_awaited.set(false);
+        self.inline_foreign.set(false);
+        self.inline.take()
+    }
+
+    /// Reports success for those whose failure was not reported.
+    fn settle(&self, mut settled: Vec<Key>) {
+        for key in settled.drain(..) {
+            let Some(op) = self.in_flight.borrow_mut().remove(key) else { continue };
+            let (Listener::Send(socket), Hold::Outgoing(outgoing)) = (op.listener, op.hold) else {
+                unreachable!("only sends are inline")
+            };
+            let sent = outgoing.attempted() as i32;
+            socket.on_sent(self, sent, outgoing);
+        }
+        let mut inline = self.inline.borrow_mut();
+        if inline.is_empty() {
+            *inline = settled;
         }
     }
 
@@ -464,8 +517,8 @@ impl Ring {
                 self.cancel(key);
             }
             let tick = Duration::from_millis(100);
-            self.inline.set(0);
-            self.enter_once(1, Some(tick));
+            let wait = if self.has_inline() { 0 } else { 1 };
+            self.enter_once(wait, Some(tick));
             self.dispatch();
             // Results of futures that were leaked rather than dropped have nobody to take them.
             let keys = self.in_flight.borrow().keys();

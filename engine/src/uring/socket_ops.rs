@@ -17,7 +17,7 @@ pub(crate) fn accept_multi(ring: &Ring, acceptor: &Rc<Acceptor>) -> Key {
     let entry = opcode::AcceptMulti::new(types::Fd(fd.raw())).flags(libc::SOCK_CLOEXEC).build();
     let listener = Listener::Accept(acceptor.clone());
     // SAFETY: no memory.
-    unsafe { ring.start_for(entry, fd, Hold::Nothing, listener, false) }
+    unsafe { ring.start_for(entry, fd, Hold::Nothing, listener) }
 }
 
 /// Receives into provided buffers until it is cancelled, fails or the buffers are used up.
@@ -26,7 +26,7 @@ pub(crate) fn receive_multi(ring: &Ring, socket: &Rc<Socket>) -> Key {
     let entry = opcode::RecvMulti::new(types::Fd(fd.raw()), provided::GROUP).build();
     let listener = Listener::Receive(socket.clone());
     // SAFETY: the kernel writes to provided buffers only, which live as long as the ring.
-    unsafe { ring.start_for(entry, fd, Hold::Nothing, listener, false) }
+    unsafe { ring.start_for(entry, fd, Hold::Nothing, listener) }
 }
 
 /// Receives into one provided buffer.
@@ -37,7 +37,7 @@ pub(crate) fn receive_once(ring: &Ring, socket: &Rc<Socket>) -> Key {
     let entry = entry.build().flags(io_uring::squeue::Flags::BUFFER_SELECT);
     let listener = Listener::Receive(socket.clone());
     // SAFETY: as in `receive_multi`.
-    unsafe { ring.start_for(entry, fd, Hold::Nothing, listener, false) }
+    unsafe { ring.start_for(entry, fd, Hold::Nothing, listener) }
 }
 
 /// Receives into `from..to` of `block` until that is full or the stream ends.
@@ -79,8 +79,16 @@ pub(crate) fn send(
         _ => opcode::SendMsg::new(types::Fd(fd.raw()), message).flags(flags as u32).build(),
     };
     let listener = Listener::Send(socket.clone());
-    // SAFETY: the message, its vectors and the pieces live in the box that the operation owns.
-    unsafe { ring.start_for(entry, fd, Hold::Outgoing(outgoing), listener, inline) }
+    let foreign = outgoing.is_foreign();
+    let hold = Hold::Outgoing(outgoing);
+    if inline {
+        // SAFETY: the message, its vectors and the pieces live in the box that the operation owns; the
+        // flags are those that an inline send needs.
+        unsafe { ring.start_inline(entry, fd, hold, listener, foreign) }
+    } else {
+        // SAFETY: as above.
+        unsafe { ring.start_for(entry, fd, hold, listener) }
+    }
 }
 
 /// Connects a socket.
