@@ -5,7 +5,7 @@
 //! them may be called from a thread that is not a shard (they panic and say so), except where a
 //! method's documentation allows it.
 //!
-//! The facade: [`task`], [`sync`], [`time`], [`random`], [`buffer`], [`file`], [`net`], [`mail`],
+//! The facade: [`task`], [`sync`], [`time`], [`random`], [`buffer`], [`mod@file`], [`net`], [`mail`],
 //! [`blocking`], [`shard`], [`signal`], [`check`]. Behind it stand the executor, the timer wheel, the
 //! arena and the [`host`], the one place that performs I/O.
 //!

@@ -107,7 +107,7 @@ fn producers_offsets_and_the_dump_of_segments() {
         let output = run(&mut dump);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(!text.contains("isvalid: false") && !text.contains("invalid bytes"), "{text}");
-        let last = text.lines().filter_map(|line| line.split("lastOffset: ").nth(1)).last();
+        let last = text.lines().filter_map(|line| line.split("lastOffset: ").nth(1)).next_back();
         let last = last.and_then(|rest| rest.split(' ').next()).expect("a batch has a last offset");
         batches_end += last.parse::<u64>().expect("a number") + 1;
     }
