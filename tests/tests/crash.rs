@@ -10,8 +10,8 @@ use std::time::Duration;
 use tests::load::{Load, create_topic, read_all};
 use tests::{BrokerProcess, Settings};
 
-/// Kills of each test; the two tests together make more than the 50 that the promise asks for.
-const KILLS: usize = 30;
+/// Kills of each test.
+const KILLS: usize = 50;
 
 fn survives_kills(shards_of_run: impl Fn(usize) -> usize) {
     let partitions = 6;

@@ -179,3 +179,20 @@ fn documents_link_to_what_exists() {
     }
     check("links to nowhere", broken);
 }
+
+#[test]
+fn documents_name_files_that_exist() {
+    let crates = ["engine/", "storage/", "protocol/", "broker/", "bench/", "tests/", "docs/"];
+    let mut broken = Vec::new();
+    for (path, text) in files(&["md"]) {
+        for name in text.split('`').skip(1).step_by(2) {
+            let is_path = crates.iter().any(|krate| name.starts_with(krate))
+                && !name.contains([' ', '*', '{', '<', '…'])
+                && name.rsplit('/').next().is_some_and(|last| last.contains('.'));
+            if is_path && !root().join(name).exists() {
+                broken.push(format!("  {}: {name}", path.display()));
+            }
+        }
+    }
+    check("files that are not there", broken);
+}
