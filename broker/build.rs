@@ -11,7 +11,7 @@ fn main() {
         (Some(revision), _) => revision,
         (None, _) => "unknown".to_owned(),
     };
-    println!("cargo::rustc-env=HEDDLE_REVISION={revision}");
+    println!("cargo::rustc-env=GIT_REVISION={revision}");
     // A commit moves HEAD's log; an unpacked source archive has none and is always "unknown".
     for name in ["logs/HEAD", "HEAD"] {
         if let Some(path) = git(&["rev-parse", "--git-path", name])

@@ -54,7 +54,7 @@ pub struct Facts {
 /// `heddle 0.1.0 (rev 3fce3b5, release)`.
 pub fn version() -> String {
     let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
-    format!("{} (rev {}, {profile})", env!("CARGO_PKG_VERSION"), env!("HEDDLE_REVISION"))
+    format!("{} (rev {}, {profile})", env!("CARGO_PKG_VERSION"), env!("GIT_REVISION"))
 }
 
 /// Lines of offline partitions that are shown; the log has all of them.

@@ -118,7 +118,7 @@ fn log_ready(started: &Started) {
     let listening: Vec<_> = started.listeners.iter().map(|l| l.address.to_string()).collect();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        revision = env!("HEDDLE_REVISION"),
+        revision = env!("GIT_REVISION"),
         node = started.node_id,
         cluster = started.cluster_id,
         generation = started.generation,

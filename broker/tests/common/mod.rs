@@ -42,7 +42,6 @@ impl Broker {
         let address = free.local_addr().expect("a bound socket has an address");
         drop(free);
         let mut command = Command::new(env!("CARGO_BIN_EXE_heddle"));
-        command.env_remove("HEDDLE_REVISION");
         command.arg("serve").args(["--listen", &address.to_string()]);
         command.arg("--data").arg(data).args(["--shards", &shards.to_string()]);
         for pair in ["shard.pin=false", "journal.file.bytes=8388608"].iter().chain(overrides) {

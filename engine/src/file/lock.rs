@@ -42,8 +42,11 @@ pub async fn lock_exclusive(path: impl AsRef<Path>) -> io::Result<Lock> {
             };
             return Err(io::Error::new(io::ErrorKind::WouldBlock, holder));
         }
-        file.set_len(0)?;
-        file.write_all(format!("{}\n", std::process::id()).as_bytes())?;
+        // The id is for people; `lock_holder` asks the kernel. It is written over the last one, at a fixed width,
+        // because on a full disk the block that a truncation gives up could not be had again.
+        if let Err(error) = file.write_all(format!("{:<10}\n", std::process::id()).as_bytes()) {
+            tracing::warn!(%error, path = %path.display(), "the lock is held, but not signed");
+        }
         Ok(Lock { _file: file, path })
     })
     .await
