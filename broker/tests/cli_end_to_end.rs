@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 #![expect(clippy::disallowed_methods, reason = "a test has no shards")]
+#![expect(clippy::disallowed_types, reason = "a test has no shards")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -17,8 +18,20 @@ struct Broker {
 
 impl Broker {
     fn start() -> Broker {
+        Broker::start_on("127.0.0.1:0")
+    }
+
+    /// On a port that stays free while the broker is down: below the range from which the kernel takes
+    /// the ports of outgoing connections.
+    fn start_to_be_killed() -> Broker {
+        let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+        let port = (30_000..32_000).find(free).unwrap();
+        Broker::start_on(&format!("127.0.0.1:{port}"))
+    }
+
+    fn start_on(listen: &str) -> Broker {
         let data = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let (child, address) = serve(data.path(), "127.0.0.1:0");
+        let (child, address) = serve(data.path(), listen);
         Broker { child, address, data }
     }
 
@@ -193,7 +206,7 @@ fn a_record_that_is_too_large_names_its_line() {
 /// once, in order.
 #[test]
 fn a_kill_in_the_middle_loses_and_doubles_nothing() {
-    let mut broker = Broker::start();
+    let mut broker = Broker::start_to_be_killed();
     broker.ok(&["topic", "create", "selvage", "-p", "1"], b"");
     let mut producer = broker.spawn(&["produce", "selvage", "--batch-bytes", "2000"]);
     let mut pipe = producer.stdin.take().unwrap();

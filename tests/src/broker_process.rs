@@ -5,11 +5,12 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::port::Port;
 use crate::wire;
 
 /// How long a broker may take until it answers before a test gives up on it.
@@ -61,7 +62,7 @@ impl Settings {
 /// A running (or killed) broker process.
 pub struct BrokerProcess {
     child: Option<Child>,
-    address: SocketAddr,
+    port: Port,
     data: PathBuf,
     log: PathBuf,
     settings: Settings,
@@ -80,7 +81,7 @@ impl BrokerProcess {
             .expect("the build directory is writable");
         let mut broker = Self {
             child: None,
-            address: free_address(),
+            port: Port::take(),
             data: settings.data.clone().unwrap_or_else(|| directory.path().join("data")),
             log: directory.path().join("log"),
             settings,
@@ -92,12 +93,12 @@ impl BrokerProcess {
 
     /// Where it listens, as `host:port`.
     pub fn bootstrap(&self) -> String {
-        self.address.to_string()
+        self.address().to_string()
     }
 
     /// Its address.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 
     /// Its data directory.
@@ -185,7 +186,7 @@ impl BrokerProcess {
     /// Whether it answers a request. That it accepts a connection would not do: the socket of a broker that was
     /// killed a moment ago accepts until the kernel has taken its ring apart.
     fn answers(&self) -> bool {
-        let Ok(mut stream) = TcpStream::connect_timeout(&self.address, ANSWER_MAX) else {
+        let Ok(mut stream) = TcpStream::connect_timeout(&self.address(), ANSWER_MAX) else {
             return false;
         };
         let body = wire::request(18, 0, 1, &[]);
@@ -202,7 +203,7 @@ impl BrokerProcess {
         let mut command = Command::new(heddle());
         command
             .arg("serve")
-            .args(["--listen", &self.address.to_string()])
+            .args(["--listen", &self.bootstrap()])
             .arg("--data")
             .arg(&self.data)
             .args(["--shards", &self.settings.shards.to_string()])
@@ -235,12 +236,6 @@ pub fn scratch() -> PathBuf {
     let path = build_directory().join("scratch");
     std::fs::create_dir_all(&path).expect("the build directory is writable");
     path
-}
-
-/// An address of the loopback interface that was free a moment ago.
-pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback interface is up");
-    listener.local_addr().expect("a bound socket has an address")
 }
 
 fn build_directory() -> PathBuf {

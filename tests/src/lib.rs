@@ -9,6 +9,7 @@ pub mod clients;
 pub mod disk;
 pub mod ledger;
 pub mod load;
+pub mod port;
 pub mod wire;
 
 pub use broker_process::{BrokerProcess, Settings};

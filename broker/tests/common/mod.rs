@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -36,13 +36,13 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts a broker on `data` and waits until it answers.
+    /// Starts a broker on `data`, on a port the kernel chooses, and waits until it says that it is ready.
+    ///
+    /// A port picked beforehand would not do: until the broker binds it, a connection to it from the
+    /// range of outgoing ports may be given that very port and connect to itself.
     pub fn start(data: &Path, shards: usize, overrides: &[&str]) -> Broker {
-        let free = TcpListener::bind("127.0.0.1:0").expect("the loopback interface is up");
-        let address = free.local_addr().expect("a bound socket has an address");
-        drop(free);
         let mut command = Command::new(env!("CARGO_BIN_EXE_heddle"));
-        command.arg("serve").args(["--listen", &address.to_string()]);
+        command.arg("serve").args(["--listen", "127.0.0.1:0"]);
         command.arg("--data").arg(data).args(["--shards", &shards.to_string()]);
         for pair in ["shard.pin=false", "journal.file.bytes=8388608"].iter().chain(overrides) {
             command.args(["--override", pair]);
@@ -50,15 +50,22 @@ impl Broker {
         let log = data.with_extension("log");
         let file =
             File::options().create(true).append(true).open(&log).expect("a log can be written");
+        let logged_before = file.metadata().expect("an open file has a length").len();
         let errors = file.try_clone().expect("a file handle can be cloned");
         command.stdin(Stdio::null()).stdout(file).stderr(errors);
         let child = command.spawn().expect("the broker starts");
-        let broker = Broker { child, address, log };
         let began = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            assert!(began.elapsed() < PATIENCE, "the broker does not listen");
+        // Made first, so that a broker that does not get ready is killed and its log is shown.
+        let mut broker = Broker { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), log };
+        broker.address = loop {
+            if let Some(address) = listening(&broker.log, logged_before) {
+                break address;
+            }
+            let ended = broker.child.try_wait().expect("a child can be waited for");
+            assert!(ended.is_none(), "the broker ended with {ended:?}");
+            assert!(began.elapsed() < PATIENCE, "the broker does not get ready");
             std::thread::sleep(Duration::from_millis(10));
-        }
+        };
         broker
     }
 
@@ -102,6 +109,15 @@ impl Drop for Broker {
             eprintln!("--- the broker's log ---\n{log}");
         }
     }
+}
+
+/// Where the broker listens, once its banner says that it is ready; what was logged before it does not count.
+fn listening(log: &Path, logged_before: u64) -> Option<SocketAddr> {
+    let log = std::fs::read_to_string(log).expect("the log can be read");
+    let (banner, _) = log[logged_before as usize..].split_once("ready in ")?;
+    let (_, line) = banner.split_once("\nkafka ").expect("the banner says where it listens");
+    let address = line.split_whitespace().next().expect("an address");
+    Some(address.parse().expect("host and port"))
 }
 
 /// One connection.
