@@ -57,7 +57,7 @@ impl CheckpointLog {
         shard: u16,
     ) -> Result<(CheckpointLog, Checkpoints), CheckpointLogError> {
         let (log, records) = RecordLog::open(dir, &name(generation, shard), FILE_BYTES).await?;
-        Ok((CheckpointLog { log }, fold(&records)?))
+        Ok((CheckpointLog { log }, Checkpoints::replay(&records)?))
     }
 
     /// Makes the checkpoints of logs that changed durable, and with them that the journal is needed only from
@@ -108,8 +108,8 @@ impl CheckpointLog {
 
 /// The last record of each log. Records that do not decode are left for recovery to name.
 fn compact(records: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-    match fold(&records) {
-        Ok(folded) => unfold(&folded),
+    match Checkpoints::replay(&records) {
+        Ok(folded) => folded.records(),
         Err(error) => {
             tracing::error!(%error, "a checkpoint log cannot be compacted");
             records
@@ -124,51 +124,57 @@ pub(crate) async fn read(
     shard: u16,
 ) -> Result<Checkpoints, CheckpointLogError> {
     let records = RecordLog::read(dir, &name(generation, shard)).await?;
-    Ok(fold(&records.unwrap_or_default())?)
+    Ok(Checkpoints::replay(&records.unwrap_or_default())?)
 }
 
-/// Reads records in order; the last of a log counts.
-fn fold(records: &[Vec<u8>]) -> Result<Checkpoints, CheckpointError> {
-    let mut found = Checkpoints::default();
-    for record in records {
-        let (kind, body) = record.split_first().ok_or(CheckpointError::Malformed)?;
-        match *kind {
-            KIND_LOG => {
-                let checkpoint = LogCheckpoint::decode(body)?;
-                found.logs.insert(checkpoint.id, Some(checkpoint));
+impl Checkpoints {
+    /// Reads records in order; the last of a log counts. Total over any bytes.
+    ///
+    /// # Errors
+    /// The first record that does not decode.
+    pub fn replay(records: &[Vec<u8>]) -> Result<Checkpoints, CheckpointError> {
+        let mut found = Checkpoints::default();
+        for record in records {
+            let (kind, body) = record.split_first().ok_or(CheckpointError::Malformed)?;
+            match *kind {
+                KIND_LOG => {
+                    let checkpoint = LogCheckpoint::decode(body)?;
+                    found.logs.insert(checkpoint.id, Some(checkpoint));
+                }
+                KIND_FORGET => {
+                    let id = body.try_into().map_err(|_| CheckpointError::Malformed)?;
+                    found.logs.insert(LogId::from_bytes(id), None);
+                }
+                KIND_FROM => {
+                    let mut reader = Reader(body);
+                    let (from, durable) = reader
+                        .u64()
+                        .zip(reader.u64())
+                        .filter(|_| reader.0.is_empty())
+                        .ok_or(CheckpointError::Malformed)?;
+                    found.journal_from = found.journal_from.max(Lsn(from));
+                    found.journal_durable = found.journal_durable.max(Lsn(durable));
+                }
+                _ => return Err(CheckpointError::Malformed),
             }
-            KIND_FORGET => {
-                let id = body.try_into().map_err(|_| CheckpointError::Malformed)?;
-                found.logs.insert(LogId::from_bytes(id), None);
-            }
-            KIND_FROM => {
-                let mut reader = Reader(body);
-                let (from, durable) = reader
-                    .u64()
-                    .zip(reader.u64())
-                    .filter(|_| reader.0.is_empty())
-                    .ok_or(CheckpointError::Malformed)?;
-                found.journal_from = found.journal_from.max(Lsn(from));
-                found.journal_durable = found.journal_durable.max(Lsn(durable));
-            }
-            _ => return Err(CheckpointError::Malformed),
         }
+        Ok(found)
     }
-    Ok(found)
-}
 
-fn unfold(checkpoints: &Checkpoints) -> Vec<Vec<u8>> {
-    let logs = checkpoints.logs.iter().map(|(id, checkpoint)| match checkpoint {
-        Some(checkpoint) => [&[KIND_LOG], checkpoint.encode().as_slice()].concat(),
-        None => [&[KIND_FORGET], id.to_bytes().as_slice()].concat(),
-    });
-    let from = [
-        &[KIND_FROM],
-        checkpoints.journal_from.0.to_le_bytes().as_slice(),
-        checkpoints.journal_durable.0.to_le_bytes().as_slice(),
-    ]
-    .concat();
-    logs.chain([from]).collect()
+    /// The least records that replay to this.
+    pub fn records(&self) -> Vec<Vec<u8>> {
+        let logs = self.logs.iter().map(|(id, checkpoint)| match checkpoint {
+            Some(checkpoint) => [&[KIND_LOG], checkpoint.encode().as_slice()].concat(),
+            None => [&[KIND_FORGET], id.to_bytes().as_slice()].concat(),
+        });
+        let from = [
+            &[KIND_FROM],
+            self.journal_from.0.to_le_bytes().as_slice(),
+            self.journal_durable.0.to_le_bytes().as_slice(),
+        ]
+        .concat();
+        logs.chain([from]).collect()
+    }
 }
 
 #[cfg(test)]
@@ -186,14 +192,16 @@ mod tests {
             Checkpoints { journal_from: Lsn(7), journal_durable: Lsn(9), ..Checkpoints::default() };
         all.logs.insert(id(0), Some(first.clone()));
         all.logs.insert(id(1), Some(second));
-        let mut records = unfold(&all);
-        assert_eq!(fold(&records).unwrap(), all);
+        let mut records = all.records();
+        assert_eq!(Checkpoints::replay(&records).unwrap(), all);
         first.synced_upto = Offset(9);
         records.push([&[KIND_LOG], first.encode().as_slice()].concat());
         records.push([&[KIND_FORGET], id(1).to_bytes().as_slice()].concat());
-        let folded = fold(&records).unwrap();
+        let folded = Checkpoints::replay(&records).unwrap();
         assert_eq!(folded.logs[&id(0)], Some(first));
         assert_eq!(folded.logs[&id(1)], None);
-        assert!(fold(&[vec![9]]).is_err() && fold(&[vec![]]).is_err());
+        assert!(
+            Checkpoints::replay(&[vec![9]]).is_err() && Checkpoints::replay(&[vec![]]).is_err()
+        );
     }
 }

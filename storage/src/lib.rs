@@ -24,7 +24,7 @@ pub mod journal;
 
 pub mod node;
 pub mod record_log;
-mod recovery;
+pub mod recovery;
 
 pub mod checkpointing;
 pub mod cold_read;

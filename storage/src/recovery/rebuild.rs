@@ -17,7 +17,7 @@ pub(crate) const ABSENT: &str = "segment file ";
 
 /// Bytes for a segment file. Performed in order, they leave the file right whatever a crash had left in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SegmentWrite {
+pub struct SegmentWrite {
     /// The segment's base offset, which names its file.
     pub segment: Offset,
     /// Where the bytes go, a multiple of 4,096.

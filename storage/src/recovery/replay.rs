@@ -1,6 +1,7 @@
 //! Drives the recovery of all logs: shard by shard through the journals, entry by entry into the logs, and to the disk
 //! whenever enough has gathered.
 
+use super::logs::{self, Logs, Taken};
 use super::quarantine::Quarantine;
 use super::rebuild::{Applied, Rebuild, SegmentWrite};
 use super::segments::{self, Listing};
@@ -69,7 +70,7 @@ pub struct DamageReport {
 /// All logs while they are rebuilt.
 pub(crate) struct Replayer<'a> {
     topics: PathBuf,
-    logs: BTreeMap<LogId, Rebuild>,
+    logs: Logs,
     listings: BTreeMap<LogId, Listing>,
     deleted: &'a dyn Fn(&LogId) -> bool,
     quarantine: Quarantine,
@@ -169,7 +170,7 @@ impl<'a> Replayer<'a> {
                 }
             }
         }
-        self.settle_suspects(identity.shard, &gaps);
+        logs::settle_suspects(&mut self.logs, identity.shard, &gaps);
         self.quarantine.end_frames().await
     }
 
@@ -181,23 +182,21 @@ impl<'a> Replayer<'a> {
         let mut keep = false;
         for entry in frame.entries() {
             let id = entry.head.log;
-            let Some(log) = self.logs.get_mut(&id) else {
-                if (self.deleted)(&id) {
-                    self.report.deleted += 1;
-                } else {
-                    *self.report.unknown.entry(id).or_default() += 1;
-                    keep = true;
+            let pending = |logs: &Logs| logs.get(&id).map_or(0, Rebuild::pending_bytes);
+            let before = pending(&self.logs);
+            let applied = match logs::take_entry(&mut self.logs, shard, &entry, self.now_ms) {
+                Taken::Applied(applied) => applied,
+                Taken::Unknown => {
+                    if (self.deleted)(&id) {
+                        self.report.deleted += 1;
+                    } else {
+                        *self.report.unknown.entry(id).or_default() += 1;
+                        keep = true;
+                    }
+                    continue;
                 }
-                continue;
             };
-            if let Some(other) = log.seen_in.replace(shard)
-                && other != shard
-            {
-                log.take_offline(format!("both shard {other} and shard {shard} journalled it"));
-            }
-            let before = log.pending_bytes();
-            let applied = log.apply(&entry, self.now_ms);
-            self.pending += log.pending_bytes() - before;
+            self.pending += pending(&self.logs) - before;
             match applied {
                 Applied::Covered => {}
                 Applied::Taken | Applied::Unplaced => {
@@ -230,7 +229,6 @@ impl<'a> Replayer<'a> {
 
     /// Acknowledged frames are missing: the logs they name go offline, unless a checkpoint holds all that was in them.
     fn on_gap(&mut self, shard: u16, path: &Path, gap: &Gap) {
-        let resume = gap.to.unwrap_or(Lsn(u64::MAX));
         let file = path.display().to_string();
         tracing::error!(shard, %file, position = gap.position, from = %gap.from, to = ?gap.to,
             "HDL-ST-041: acknowledged frames of the journal are damaged");
@@ -242,37 +240,7 @@ impl<'a> Replayer<'a> {
             from: gap.from,
             to: gap.to,
         });
-        let reason = format!(
-            "acknowledged records were in a damaged part of {file}, at byte {}",
-            gap.position
-        );
-        for named in &gap.named {
-            let Some(log) = self.logs.get_mut(&named.log) else { continue };
-            if log.replay_from() < resume {
-                log.take_offline(format!("{reason}; it should reach offset {}", named.next_offset));
-            }
-        }
-        if !gap.complete {
-            for log in self.logs.values_mut() {
-                if log.replay_from() < resume && log.seen_in.is_none_or(|seen| seen == shard) {
-                    log.suspect.get_or_insert_with(|| reason.clone());
-                }
-            }
-        }
-    }
-
-    /// Frames that nobody names were lost. A log whose next entry joined on is whole (its suspicion was lifted); any
-    /// other that this shard may own cannot be proven whole and goes offline.
-    fn settle_suspects(&mut self, shard: u16, gaps: &[Gap]) {
-        if gaps.iter().all(|gap| gap.complete) {
-            return;
-        }
-        for log in self.logs.values_mut() {
-            let ours = log.seen_in.is_none_or(|seen| seen == shard);
-            if let Some(reason) = log.suspect.take().filter(|_| ours) {
-                log.take_offline(reason);
-            }
-        }
+        logs::on_gap(&mut self.logs, shard, &file, gap);
     }
 
     /// Writes what has gathered.
