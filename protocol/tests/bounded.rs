@@ -7,6 +7,7 @@
 use std::alloc::System;
 
 use bytes::Bytes;
+use protocol::client::ProduceAnswer;
 use protocol::fetch::FetchRequest;
 use protocol::frame::FrameReader;
 use protocol::guard;
@@ -115,6 +116,14 @@ fn decoders_allocate_within_their_bounds() {
         let used = allocated(|| FetchRequest::decode(&body, 15).expect("dense, but allowed"));
         assert!(used <= 8 * body.len(), "{used} bytes for {}", body.len());
     }
+
+    // The client's side: the longest name with many partitions behind it.
+    let name = [&[0x7f, 0xff][..], &[b'a'; 0x7fff]].concat();
+    let partitions = array(10_000, false, &[0; 22]);
+    let answer = [&[0, 0, 0, 7, 0, 0, 0, 1][..], &name, &partitions, &[0; 4]].concat();
+    let answer = Bytes::from(answer);
+    let used = allocated(|| ProduceAnswer::decode(3, 7, &answer).expect("dense, but allowed"));
+    assert!(used <= 20 * answer.len(), "{used} bytes for {}", answer.len());
 
     // Lies about counts.
     let huge = i32::MAX.to_be_bytes();

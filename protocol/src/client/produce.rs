@@ -1,5 +1,7 @@
 //! Produce from the client's side: record batches are copied once, into the frame.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::CallError;
@@ -82,8 +84,9 @@ pub struct ProduceAnswer {
 /// The answer for one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProducedPartition {
-    /// Name of the topic up to version 12, empty after.
-    pub topic: String,
+    /// Name of the topic up to version 12, empty after. Shared by its partitions: copied for each, a frame of 1 MiB
+    /// could ask for more than a gigabyte.
+    pub topic: Arc<str>,
     /// Id of the topic from version 13 on, zero before.
     pub topic_id: [u8; 16],
     /// Partition number.
@@ -116,11 +119,12 @@ impl ProduceAnswer {
         let mut reader = Reader::new(&frame[body_at..], flexible);
         let mut answer = Self::default();
         for _ in 0..reader.count(if flexible { 3 } else { 6 }, "topics")? {
-            let (mut topic, mut topic_id) = (String::new(), [0; 16]);
+            let mut topic: Arc<str> = Arc::from("");
+            let mut topic_id = [0; 16];
             if version >= TOPIC_IDS_FROM {
                 topic_id = reader.uuid("topic id")?;
             } else {
-                topic = reader.string("topic name")?.to_owned();
+                topic = Arc::from(reader.string("topic name")?);
             }
             for _ in 0..reader.count(22, "partitions")? {
                 let partition = partition(&mut reader, version, topic.clone(), topic_id)?;
@@ -137,7 +141,7 @@ impl ProduceAnswer {
 fn partition(
     reader: &mut Reader<'_>,
     version: i16,
-    topic: String,
+    topic: Arc<str>,
     topic_id: [u8; 16],
 ) -> Result<ProducedPartition, CallError> {
     let mut partition = ProducedPartition {

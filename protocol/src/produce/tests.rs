@@ -320,7 +320,7 @@ proptest! {
             });
             prop_assert_eq!(came.partitions.len(), sent.clone().count());
             for (came, (topic, sent)) in came.partitions.iter().zip(sent) {
-                prop_assert_eq!(&came.topic, topic.name().unwrap_or_default());
+                prop_assert_eq!(&*came.topic, topic.name().unwrap_or_default());
                 prop_assert_eq!(came.topic_id, topic.id().unwrap_or_default());
                 prop_assert_eq!((came.index, came.error), (sent.index, sent.error));
                 prop_assert_eq!(came.base_offset, sent.base_offset);
