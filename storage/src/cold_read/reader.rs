@@ -1,0 +1,340 @@
+//! The chunks of a shard's segments: read once, shared, kept within a bound.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use ahash::AHashMap;
+use engine::buffer::{self, Slice};
+use engine::sync::{Receiver, Semaphore, Sender, oneshot};
+use engine::task::{self, Queue};
+
+use super::walk::{CHUNK_BYTES, Chunks, ColdFound, Failure, Loaded, READ_BYTES_MAX, SegmentWalk};
+use crate::ids::{FilePosition, Offset};
+use crate::log::SegmentIndex;
+use crate::log::read::{ColdRead, ReadError};
+use crate::log::space;
+use crate::store::device_budget::DeviceBudget;
+use crate::store::files::{Files, SegmentKey};
+
+/// What cold reads have cost so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ColdStats {
+    /// Reads answered from segments.
+    pub reads: u64,
+    /// Bytes of batches they returned.
+    pub bytes: u64,
+    /// Chunks read from the disk.
+    pub chunks_read: u64,
+    /// Bytes read from the disk.
+    pub disk_bytes: u64,
+    /// Chunks found in the cache or already on their way.
+    pub chunks_shared: u64,
+    /// Bytes of chunks in the cache now.
+    pub cached_bytes: usize,
+    /// Batches that failed verification twice.
+    pub corrupt: u64,
+}
+
+/// The cold reads of one shard.
+pub struct ColdReader {
+    files: Rc<Files>,
+    device: Arc<DeviceBudget>,
+    bytes_max: usize,
+    /// What reads may hold while they wait for more. Without it many reads could share out the shard's memory and each
+    /// wait for the rest of its own for ever.
+    in_hand: Semaphore,
+    in_hand_max: u64,
+    chunks: RefCell<Cache>,
+    stats: Cell<ColdStats>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct ChunkKey {
+    segment: SegmentKey,
+    number: u64,
+}
+
+#[derive(Default)]
+struct Cache {
+    map: AHashMap<ChunkKey, Chunk>,
+    bytes: usize,
+    clock: u64,
+}
+
+enum Chunk {
+    /// On its way.
+    Loading {
+        waiting: Vec<Sender<Loaded>>,
+    },
+    Ready {
+        bytes: Slice,
+        used: u64,
+    },
+}
+
+/// The chunks of one segment, as a walk wants them.
+struct SegmentChunks<'a> {
+    reader: &'a Rc<ColdReader>,
+    key: SegmentKey,
+    dir: &'a Rc<str>,
+}
+
+impl SegmentChunks<'_> {
+    fn chunk_key(&self, number: u64) -> ChunkKey {
+        ChunkKey { segment: self.key, number }
+    }
+}
+
+impl Chunks for SegmentChunks<'_> {
+    async fn chunk(&self, number: u64, len: usize) -> Loaded {
+        self.reader.chunk(self.chunk_key(number), self.dir, len).await
+    }
+
+    fn start(&self, number: u64, len: usize) {
+        drop(self.reader.ask(self.chunk_key(number), self.dir, len));
+    }
+
+    async fn pause(&self) {
+        task::yield_now().await;
+    }
+}
+
+impl ColdReader {
+    /// A reader that keeps at most `bytes_max` of chunks.
+    pub fn new(files: Rc<Files>, device: Arc<DeviceBudget>, bytes_max: usize) -> Rc<ColdReader> {
+        let map = AHashMap::with_hasher(ahash::RandomState::with_seeds(5, 6, 7, 8));
+        let chunks = RefCell::new(Cache { map, bytes: 0, clock: 0 });
+        let in_hand_max = (bytes_max as u64).max(2 * CHUNK_BYTES);
+        let in_hand = Semaphore::new(in_hand_max);
+        let stats = Cell::default();
+        Rc::new(ColdReader { files, device, bytes_max, in_hand, in_hand_max, chunks, stats })
+    }
+
+    /// What it did so far.
+    pub fn stats(&self) -> ColdStats {
+        ColdStats { cached_bytes: self.chunks.borrow().bytes, ..self.stats.get() }
+    }
+
+    fn walk<'a>(
+        self: &'a Rc<Self>,
+        key: SegmentKey,
+        dir: &'a Rc<str>,
+        limit: FilePosition,
+    ) -> SegmentWalk<SegmentChunks<'a>> {
+        SegmentWalk::new(SegmentChunks { reader: self, key, dir }, key.base, limit)
+    }
+
+    /// Reads whole batches of one segment. `hint` is where an index says to look; batches before it are not seen. The
+    /// result is empty when the segment holds nothing at or after the offset.
+    pub async fn read(
+        self: &Rc<Self>,
+        slot: u32,
+        dir: &Rc<str>,
+        read: &ColdRead,
+        hint: FilePosition,
+    ) -> Result<ColdFound, ReadError> {
+        let key = SegmentKey { slot, base: read.segment };
+        let bytes = read.max_bytes.min(READ_BYTES_MAX) as u64 + CHUNK_BYTES;
+        // Never closed; and a batch larger than all of it is read alone.
+        let _in_hand = self.in_hand.acquire(bytes.min(self.in_hand_max)).await.ok();
+        let mut second_try = false;
+        loop {
+            let mut walk = self.walk(key, dir, read.limit);
+            let failure = match walk.batches(read, hint).await {
+                Ok(found) => {
+                    self.count(|stats| {
+                        stats.reads += 1;
+                        stats.bytes += found.bytes as u64;
+                    });
+                    return Ok(found);
+                }
+                Err(failure) => failure,
+            };
+            match failure {
+                Failure::Disk(cause) => return Err(ReadError::Io { segment: key.base, cause }),
+                Failure::Damaged { position, what } if second_try => {
+                    self.count(|stats| stats.corrupt += 1);
+                    let segment = key.base;
+                    tracing::error!(
+                        dir = &**dir, %segment, %position, what,
+                        "a stored batch is damaged and is not served"
+                    );
+                    return Err(ReadError::Corrupt { segment, position, what });
+                }
+                // Once more from the disk itself: the damage may have been on the way.
+                Failure::Damaged { .. } => {
+                    second_try = true;
+                    self.forget(key);
+                }
+            }
+        }
+    }
+
+    /// Brings an index up to `limit` by walking over the headers it does not cover yet; a damaged one ends the walk and
+    /// comes with what was covered before it.
+    pub(crate) async fn extend_index(
+        self: &Rc<Self>,
+        key: SegmentKey,
+        dir: &Rc<str>,
+        limit: FilePosition,
+        index: SegmentIndex,
+    ) -> (SegmentIndex, Option<ReadError>) {
+        let mut walk = self.walk(key, dir, limit);
+        let mut index = index;
+        let failure = walk.extend(&mut index).await.err();
+        (index, failure.map(|failure| failure.named(key.base)))
+    }
+
+    /// The base offset of the batch at a position that an index named; the segment's own if none begins there.
+    pub(crate) async fn offset_at(
+        self: &Rc<Self>,
+        key: SegmentKey,
+        dir: &Rc<str>,
+        limit: FilePosition,
+        position: FilePosition,
+    ) -> Offset {
+        let mut walk = self.walk(key, dir, limit);
+        let header = walk.header(position, Offset(0)).await.ok().flatten();
+        header.map_or(key.base, |header| header.base_offset())
+    }
+
+    /// Drops what is cached of a segment.
+    pub fn forget(&self, key: SegmentKey) {
+        let mut chunks = self.chunks.borrow_mut();
+        let mut freed = 0;
+        chunks.map.retain(|chunk, state| match state {
+            Chunk::Ready { bytes, .. } if chunk.segment == key => {
+                freed += bytes.len();
+                false
+            }
+            _ => true,
+        });
+        chunks.bytes -= freed;
+    }
+
+    fn count(&self, change: impl FnOnce(&mut ColdStats)) {
+        let mut stats = self.stats.get();
+        change(&mut stats);
+        self.stats.set(stats);
+    }
+
+    /// The first `len` bytes of a chunk.
+    async fn chunk(self: &Rc<Self>, key: ChunkKey, dir: &Rc<str>, len: usize) -> Loaded {
+        loop {
+            match self.ask(key, dir, len) {
+                Asked::Ready(bytes) => return Ok(bytes.slice(0..len)),
+                Asked::Wait(receiver) => {
+                    let loaded =
+                        receiver.await.map_err(|_| Arc::from("the read was given up"))??;
+                    if loaded.len() >= len {
+                        return Ok(loaded.slice(0..len));
+                    }
+                    // It was begun when the segment was shorter: ask for the rest.
+                }
+            }
+        }
+    }
+
+    /// Starts a read of the chunk unless it is there or on its way.
+    fn ask(self: &Rc<Self>, key: ChunkKey, dir: &Rc<str>, len: usize) -> Asked {
+        let mut chunks = self.chunks.borrow_mut();
+        chunks.clock += 1;
+        let now = chunks.clock;
+        match chunks.map.get_mut(&key) {
+            Some(Chunk::Ready { bytes, used }) if bytes.len() >= len => {
+                *used = now;
+                let bytes = bytes.clone();
+                self.count(|stats| stats.chunks_shared += 1);
+                return Asked::Ready(bytes);
+            }
+            Some(Chunk::Loading { waiting }) => {
+                let (sender, receiver) = oneshot();
+                waiting.push(sender);
+                self.count(|stats| stats.chunks_shared += 1);
+                return Asked::Wait(receiver);
+            }
+            Some(Chunk::Ready { .. }) | None => {}
+        }
+        let (sender, receiver) = oneshot();
+        let old = chunks.map.insert(key, Chunk::Loading { waiting: vec![sender] });
+        if let Some(Chunk::Ready { bytes, .. }) = old {
+            chunks.bytes -= bytes.len();
+        }
+        drop(chunks);
+        let (this, dir) = (self.clone(), dir.clone());
+        // A task of its own: the consumer that asked first may go away, the others still want it.
+        task::spawn(Queue::Cold, async move {
+            let loaded = this.load(key, &dir, len).await;
+            this.on_loaded(key, loaded);
+        });
+        Asked::Wait(receiver)
+    }
+
+    async fn load(&self, key: ChunkKey, dir: &Rc<str>, len: usize) -> Loaded {
+        let io = |error: std::io::Error| Arc::from(error.to_string());
+        let file = self.files.get(key.segment, dir).await.map_err(io)?;
+        let bytes = space::block_end(len as u64) as usize;
+        let block = match buffer::try_alloc(bytes) {
+            Some(block) => block,
+            None => {
+                self.evict_to(0);
+                buffer::alloc(bytes).await.map_err(|error| Arc::from(error.to_string()))?
+            }
+        };
+        let _share = self.device.take(bytes).await;
+        let position = key.number * CHUNK_BYTES;
+        let (read, block) = file.read_len_at(position, block, bytes).await;
+        let read = read.map_err(io)?;
+        self.count(|stats| {
+            stats.chunks_read += 1;
+            stats.disk_bytes += read as u64;
+        });
+        if read < len {
+            return Err(
+                format!("the file ends at byte {} inside a batch", position + read as u64).into()
+            );
+        }
+        Ok(block.freeze(len))
+    }
+
+    fn on_loaded(&self, key: ChunkKey, loaded: Loaded) {
+        let mut chunks = self.chunks.borrow_mut();
+        chunks.clock += 1;
+        let used = chunks.clock;
+        let before = chunks.map.remove(&key);
+        if let Ok(bytes) = &loaded {
+            chunks.bytes += bytes.len();
+            chunks.map.insert(key, Chunk::Ready { bytes: bytes.clone(), used });
+        }
+        drop(chunks);
+        self.evict_to(self.bytes_max);
+        if let Some(Chunk::Loading { waiting }) = before {
+            for sender in waiting {
+                // A consumer that went away no longer listens.
+                let _ = sender.send(loaded.clone());
+            }
+        }
+    }
+
+    /// Gives up the chunks that were unused longest until at most `bytes_max` remain.
+    fn evict_to(&self, bytes_max: usize) {
+        let mut chunks = self.chunks.borrow_mut();
+        while chunks.bytes > bytes_max {
+            // At most some hundred chunks: a scan costs less than an order kept at each use.
+            let oldest = chunks.map.iter().filter_map(|(key, chunk)| match chunk {
+                Chunk::Ready { used, .. } => Some((*used, *key)),
+                Chunk::Loading { .. } => None,
+            });
+            let Some((_, key)) = oldest.min_by_key(|(used, _)| *used) else { break };
+            if let Some(Chunk::Ready { bytes, .. }) = chunks.map.remove(&key) {
+                chunks.bytes -= bytes.len();
+            }
+        }
+    }
+}
+
+enum Asked {
+    Ready(Slice),
+    Wait(Receiver<Loaded>),
+}

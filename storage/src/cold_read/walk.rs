@@ -1,0 +1,297 @@
+//! Finds and verifies the batches of one segment, in chunks that somebody else brings.
+
+use std::sync::Arc;
+
+use engine::buffer::Slice;
+use zerocopy::FromBytes;
+
+use crate::batch::crc::Crc32c;
+use crate::batch::view::{BATCH_HEADER_BYTES, BatchHeader, CRC_FROM, MAGIC};
+use crate::ids::{FilePosition, Offset};
+use crate::log::SegmentIndex;
+use crate::log::read::{ColdRead, ReadError};
+
+/// Bytes of a chunk: large enough that a device reaches its throughput at depth 2 to 3, small enough that a consumer
+/// who wants one record does not wait long for it.
+pub const CHUNK_BYTES: u64 = 256 << 10;
+
+/// Chunks fetched ahead of a reader that goes through a segment in order.
+const READ_AHEAD_CHUNKS: u64 = 2;
+
+/// Chunks of one read that are started at once.
+const READ_AT_ONCE_CHUNKS: u64 = 4;
+
+/// The most bytes one cold read returns, whatever was asked for; a single larger batch is still returned whole.
+pub(super) const READ_BYTES_MAX: usize = 4 << 20;
+
+/// Batches from a segment.
+pub struct ColdFound {
+    /// Whole batches, in order; a batch may lie across two pieces.
+    pub pieces: Vec<Slice>,
+    /// Bytes of all pieces.
+    pub bytes: usize,
+    /// The index named a position where no batch begins: it should be built again.
+    pub index_wrong: bool,
+}
+
+/// The bytes of a chunk, or why they could not be read.
+pub type Loaded = Result<Slice, Arc<str>>;
+
+/// Where a batch could not be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The disk refused to read, in the system's words.
+    Disk(Arc<str>),
+    /// What it returned is not what was written.
+    Damaged {
+        /// Where in the segment's file.
+        position: FilePosition,
+        /// What is wrong there.
+        what: &'static str,
+    },
+}
+
+impl Failure {
+    pub(super) fn named(self, segment: Offset) -> ReadError {
+        match self {
+            Failure::Disk(cause) => ReadError::Io { segment, cause },
+            Failure::Damaged { position, what } => ReadError::Corrupt { segment, position, what },
+        }
+    }
+}
+
+/// Where the chunks of a segment come from: the disk, or memory where a walk is tried without one.
+pub trait Chunks {
+    /// The first `len` bytes of a chunk, exactly.
+    fn chunk(&self, number: u64, len: usize) -> impl Future<Output = Loaded>;
+
+    /// So many bytes of a chunk will be wanted soon.
+    fn start(&self, number: u64, len: usize);
+
+    /// Between the parts of a long walk: others may have their turn.
+    fn pause(&self) -> impl Future<Output = ()>;
+}
+
+/// A walk over the batches of one segment.
+pub struct SegmentWalk<C> {
+    chunks: C,
+    /// The segment's first offset: no batch begins before it.
+    base: Offset,
+    /// Bytes of batches in the segment's file.
+    limit: u64,
+    /// The chunks of the walk's current range, in order.
+    held: Vec<(u64, Slice)>,
+}
+
+impl<C: Chunks> SegmentWalk<C> {
+    /// A walk over the segment that begins at offset `base` and holds `limit` bytes of batches.
+    pub fn new(chunks: C, base: Offset, limit: FilePosition) -> SegmentWalk<C> {
+        SegmentWalk { chunks, base, limit: limit.0, held: Vec::new() }
+    }
+
+    /// Finds whole batches from `read.from` on and verifies them. `hint` is where an index says to look.
+    ///
+    /// # Errors
+    /// When not even the first batch wanted is whole; one that fails behind it ends the read before it.
+    pub async fn batches(
+        &mut self,
+        read: &ColdRead,
+        hint: FilePosition,
+    ) -> Result<ColdFound, Failure> {
+        let hint = hint.0;
+        let max = read.max_bytes.min(READ_BYTES_MAX);
+        let mut index_wrong = false;
+        let mut start = match self.find(read.from, hint).await {
+            Err(Failure::Damaged { .. }) if hint > 0 => {
+                index_wrong = true;
+                self.find(read.from, 0).await?
+            }
+            found => found?,
+        };
+        // The index may also name a batch behind the one wanted: only offsets before it can tell.
+        if hint > 0 && start.is_some_and(|start| start == hint) {
+            let first = self.header(FilePosition(hint), Offset(0)).await?;
+            if first.is_some_and(|header| header.base_offset() > read.from) {
+                index_wrong = true;
+                start = self.find(read.from, 0).await?;
+            }
+        }
+        let Some(start) = start else {
+            return Ok(ColdFound { pieces: Vec::new(), bytes: 0, index_wrong });
+        };
+        self.start_reads(start, start + max as u64);
+        self.held.retain(|(number, _)| *number >= start / CHUNK_BYTES);
+        let (mut end, mut expected) = (start, Offset(0));
+        loop {
+            let next = match self.verified(end, expected, start, max, read.one_at_least).await {
+                // What is sound before the damage is served; the next read is told.
+                Err(Failure::Damaged { .. }) if end > start => None,
+                next => next?,
+            };
+            let Some(header) = next else { break };
+            end += header.total_len().unwrap_or(0) as u64;
+            expected = header.next_offset();
+        }
+        let pieces = self.pieces(start, end).await?;
+        self.read_ahead(start, end);
+        Ok(ColdFound { pieces, bytes: (end - start) as usize, index_wrong })
+    }
+
+    /// The header of the next batch of a read that began at `start`, its checksum verified; `None` when it does not fit.
+    async fn verified(
+        &mut self,
+        position: u64,
+        expected: Offset,
+        start: u64,
+        max: usize,
+        one_at_least: bool,
+    ) -> Result<Option<BatchHeader>, Failure> {
+        let Some(header) = self.header(FilePosition(position), expected).await? else {
+            return Ok(None);
+        };
+        let len = header.total_len().unwrap_or(0) as u64;
+        let must = position == start && one_at_least;
+        if position + len - start > max as u64 && !must {
+            return Ok(None);
+        }
+        self.check_crc(position, len, header.crc()).await?;
+        Ok(Some(header))
+    }
+
+    /// Where the first batch that ends after `from` begins, looking from `position` on.
+    async fn find(&mut self, from: Offset, mut position: u64) -> Result<Option<u64>, Failure> {
+        let mut expected = Offset(0);
+        while let Some(header) = self.header(FilePosition(position), expected).await? {
+            if header.next_offset() > from {
+                return Ok(Some(position));
+            }
+            expected = header.next_offset();
+            position += header.total_len().unwrap_or(0) as u64;
+            self.held.retain(|(number, _)| *number >= position / CHUNK_BYTES);
+        }
+        Ok(None)
+    }
+
+    /// Brings an index up to the segment's end by walking over the headers that it does not cover yet.
+    ///
+    /// # Errors
+    /// At the first header that is damaged; the index covers what lies before it.
+    pub async fn extend(&mut self, index: &mut SegmentIndex) -> Result<(), Failure> {
+        while let Some(header) =
+            self.header(FilePosition(index.bytes()), index.next_offset()).await?
+        {
+            index.append(&header, header.total_len().unwrap_or(0));
+            let reached = index.bytes() / CHUNK_BYTES;
+            if self.held.iter().any(|(number, _)| *number < reached) {
+                self.held.retain(|(number, _)| *number >= reached);
+                self.start_reads(index.bytes(), index.bytes() + CHUNK_BYTES);
+                self.chunks.pause().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The header at a position, verified but for the checksum; `None` at the segment's end. Its batch must not begin
+    /// before `expected`.
+    ///
+    /// # Errors
+    /// When no batch that the segment can hold begins there.
+    pub async fn header(
+        &mut self,
+        position: FilePosition,
+        expected: Offset,
+    ) -> Result<Option<BatchHeader>, Failure> {
+        let position = position.0;
+        if position == self.limit {
+            return Ok(None);
+        }
+        let damaged = |what| Failure::Damaged { position: FilePosition(position), what };
+        if position > self.limit || self.limit - position < BATCH_HEADER_BYTES as u64 {
+            return Err(damaged("a batch header crosses the end of the segment"));
+        }
+        let mut bytes = [0; BATCH_HEADER_BYTES];
+        let mut filled = 0;
+        for piece in self.pieces(position, position + BATCH_HEADER_BYTES as u64).await? {
+            bytes[filled..filled + piece.len()].copy_from_slice(&piece);
+            filled += piece.len();
+        }
+        let Ok(header) = BatchHeader::read_from_bytes(&bytes) else {
+            return Err(damaged("no batch header"));
+        };
+        if header.magic != MAGIC {
+            return Err(damaged("wrong magic"));
+        }
+        let Some(len) = header.total_len() else {
+            return Err(damaged("impossible batch length"));
+        };
+        if len as u64 > self.limit - position {
+            return Err(damaged("a batch crosses the end of the segment"));
+        }
+        if header.base_offset() < expected.max(self.base) || header.last_offset_delta() < 0 {
+            return Err(damaged("offsets do not rise"));
+        }
+        Ok(Some(header))
+    }
+
+    async fn check_crc(&mut self, position: u64, len: u64, expected: u32) -> Result<(), Failure> {
+        let mut crc = Crc32c::new();
+        for piece in self.pieces(position + CRC_FROM as u64, position + len).await? {
+            crc.update(&piece);
+        }
+        if crc.value() == expected {
+            return Ok(());
+        }
+        Err(Failure::Damaged { position: FilePosition(position), what: "wrong checksum" })
+    }
+
+    /// The bytes of a range, in as many pieces as it has chunks.
+    async fn pieces(&mut self, start: u64, end: u64) -> Result<Vec<Slice>, Failure> {
+        let mut pieces = Vec::with_capacity(1);
+        let mut at = start;
+        while at < end {
+            let number = at / CHUNK_BYTES;
+            let chunk = self.held_chunk(number).await?;
+            let from = (at - number * CHUNK_BYTES) as usize;
+            let upto = (end - number * CHUNK_BYTES).min(chunk.len() as u64) as usize;
+            pieces.push(chunk.slice(from..upto));
+            at += (upto - from) as u64;
+        }
+        Ok(pieces)
+    }
+
+    async fn held_chunk(&mut self, number: u64) -> Result<Slice, Failure> {
+        if let Some((_, bytes)) = self.held.iter().rev().find(|(held, _)| *held == number) {
+            return Ok(bytes.clone());
+        }
+        let len = self.chunk_len(number);
+        let bytes = self.chunks.chunk(number, len).await.map_err(Failure::Disk)?;
+        self.held.push((number, bytes.clone()));
+        Ok(bytes)
+    }
+
+    fn chunk_len(&self, number: u64) -> usize {
+        (self.limit - number * CHUNK_BYTES).min(CHUNK_BYTES) as usize
+    }
+
+    /// Begins to read the chunks of a range without waiting for them.
+    fn start_reads(&self, start: u64, end: u64) {
+        let first = start / CHUNK_BYTES;
+        let last =
+            (end.min(self.limit).saturating_sub(1) / CHUNK_BYTES).min(first + READ_AT_ONCE_CHUNKS);
+        for number in first..=last {
+            if number * CHUNK_BYTES < self.limit
+                && !self.held.iter().any(|(held, _)| *held == number)
+            {
+                self.chunks.start(number, self.chunk_len(number));
+            }
+        }
+    }
+
+    /// A reader that used more than half of its chunk goes through the segment in order.
+    fn read_ahead(&self, start: u64, end: u64) {
+        let first = end / CHUNK_BYTES;
+        if end % CHUNK_BYTES > CHUNK_BYTES / 2 || first > start / CHUNK_BYTES {
+            self.start_reads(first * CHUNK_BYTES, (first + READ_AHEAD_CHUNKS + 1) * CHUNK_BYTES);
+        }
+    }
+}
