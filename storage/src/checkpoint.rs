@@ -85,6 +85,8 @@ pub enum CheckpointError {
 const VERSION: u16 = 1;
 const FLAG_OFFLINE: u16 = 1;
 const SEGMENT_BYTES: usize = 40;
+/// No file is larger: `off_t` is signed.
+const SEGMENT_FILE_BYTES_MAX: u64 = i64::MAX as u64;
 
 impl LogCheckpoint {
     /// A log before its first append.
@@ -186,7 +188,11 @@ fn read_body(reader: &mut Reader<'_>) -> Option<LogCheckpoint> {
     let producers = reader.bytes()?.to_vec();
     let reason = reader.text()?;
     let offline = (flags & FLAG_OFFLINE != 0).then_some(reason);
+    // What rebuilding counts on, so that a checkpoint that breaks it is refused by name and not by an assertion.
+    let partial = segments.last().map_or(0, |active| active.bytes % 4096);
     let sound = tail_image.len() < 4096
+        && (offline.is_some() || tail_image.len() as u64 == partial)
+        && segments.iter().all(|segment| segment.bytes <= SEGMENT_FILE_BYTES_MAX)
         && log_start <= synced_upto
         && dir.len() <= limits::LOG_DIR_BYTES_MAX
         && segments.is_sorted_by(|a, b| a.base < b.base);
@@ -294,6 +300,21 @@ mod tests {
         for len in 0..bytes.len() {
             assert!(LogCheckpoint::decode(&bytes[..len]).is_err(), "cut at {len}");
         }
+    }
+
+    #[test]
+    fn a_checkpoint_that_contradicts_itself_is_refused() {
+        let refused = |change: fn(&mut LogCheckpoint)| {
+            let mut checkpoint = LogCheckpoint { offline: None, ..sample() };
+            change(&mut checkpoint);
+            LogCheckpoint::decode(&checkpoint.encode()) == Err(CheckpointError::Malformed)
+        };
+        assert!(!refused(|_| {}));
+        assert!(refused(|checkpoint| drop(checkpoint.tail_image.pop())));
+        assert!(refused(|checkpoint| checkpoint.segments[1].bytes += 1));
+        assert!(refused(|checkpoint| checkpoint.segments.clear()));
+        assert!(refused(|checkpoint| checkpoint.segments[0].bytes = u64::MAX));
+        assert!(refused(|checkpoint| checkpoint.log_start = Offset(56)));
     }
 
     proptest! {
