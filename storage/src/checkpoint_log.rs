@@ -14,8 +14,8 @@ const KIND_LOG: u8 = 1;
 const KIND_FORGET: u8 = 2;
 const KIND_FROM: u8 = 3;
 
-/// Bytes of a checkpoint log's file to begin with.
-const FILE_BYTES: u64 = 4 << 20;
+/// Bytes of a checkpoint log's file to begin with, unless it is said otherwise.
+pub const FILE_BYTES: u64 = 4 << 20;
 
 /// What a shard's checkpoint log says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,7 +56,17 @@ impl CheckpointLog {
         generation: Generation,
         shard: u16,
     ) -> Result<(CheckpointLog, Checkpoints), CheckpointLogError> {
-        let (log, records) = RecordLog::open(dir, &name(generation, shard), FILE_BYTES).await?;
+        CheckpointLog::open_sized(dir, generation, shard, FILE_BYTES).await
+    }
+
+    /// The same with files that begin with `file_bytes`, a multiple of 4,096.
+    pub async fn open_sized(
+        dir: &Path,
+        generation: Generation,
+        shard: u16,
+        file_bytes: u64,
+    ) -> Result<(CheckpointLog, Checkpoints), CheckpointLogError> {
+        let (log, records) = RecordLog::open(dir, &name(generation, shard), file_bytes).await?;
         Ok((CheckpointLog { log }, Checkpoints::replay(&records)?))
     }
 

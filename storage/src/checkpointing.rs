@@ -14,6 +14,7 @@ use engine::time;
 use crate::checkpoint::LogCheckpoint;
 use crate::ids::Lsn;
 use crate::limits;
+use crate::planted::{self, Bug};
 use crate::store::shard_store::Inner;
 use crate::write_behind;
 
@@ -77,6 +78,9 @@ pub(crate) async fn checkpoint(inner: &Rc<Inner>) {
     // journal whatever the logs say: it may be a log start that no log knows before it is durable.
     inner.journal.flush().await;
     let durable = inner.journal.durable_upto();
+    if planted::is(Bug::RecycleEarly) {
+        inner.journal.recycle_before(durable);
+    }
     let (changed, recycle_before) = capture(inner).await;
     let recycle_before = recycle_before.min(durable);
     if changed.is_empty() && deleted.is_empty() && !is_full(inner) {

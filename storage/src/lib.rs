@@ -9,6 +9,7 @@
 pub mod durability;
 pub mod ids;
 pub mod limits;
+pub mod planted;
 
 pub mod batch;
 pub mod log;

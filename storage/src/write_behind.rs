@@ -25,6 +25,7 @@ use crate::ids::Lsn;
 use crate::limits;
 use crate::log::log::WritePlan;
 use crate::log::space;
+use crate::planted::{self, Bug};
 use crate::seal;
 use crate::store::cell::LogCell;
 use crate::store::files::SegmentKey;
@@ -294,7 +295,12 @@ async fn write_once(inner: &Rc<Inner>, cell: &Rc<LogCell>) -> bool {
         let partial = (log.written.segment.bytes % space::BLOCK) as usize;
         let Some(plan) = log.plan_write(WRITE_BYTES_MAX - partial) else { return false };
         // A copy: a checkpoint in the middle of this write needs the image as it was.
-        (plan, log.written.image.clone(), log.dir.clone())
+        let mut image = log.written.image.clone();
+        if planted::is(Bug::RewriteTailBlockLate) && !log.changed {
+            // A checkpoint has let the journal forget them.
+            image.fill(0);
+        }
+        (plan, image, log.dir.clone())
     };
     let key = SegmentKey { slot: cell.slot, base: plan.segment };
     let file = match inner.files.get(key, &dir).await {

@@ -9,6 +9,7 @@ use super::writer::Journal;
 use crate::durability::Durability;
 use crate::ids::{Lsn, Offset};
 use crate::limits::EXIT_STORAGE;
+use crate::planted::{self, Bug};
 use crate::superblock::FlushPrimitive;
 use engine::buffer::Slice;
 use engine::file::File;
@@ -93,6 +94,9 @@ impl Journal {
         let current = self.files.place(bytes, lsn, async |file| self.leave(file).await).await;
         let batch = self.take_batch(&current);
         let started = time::now();
+        if planted::is(Bug::AcknowledgeAtSubmission) {
+            self.tell_upto(&batch, batch.end);
+        }
         if let Err(error) = self.write_batch(&current, &batch).await {
             self.fail("write to", &error);
         }
@@ -146,6 +150,9 @@ impl Journal {
         let at_once = self.config.flush == FlushPrimitive::Dsync && !batch.dirty;
         let file = if batch.flush && at_once { &current.dsync } else { &current.plain };
         let sync = batch.flush && !at_once;
+        if planted::is(Bug::SkipFlush) {
+            return self.write_unflushed(current, batch).await;
+        }
         match batch.slices.as_slice() {
             [one] if sync => file.write_at_synced(position, one.clone()).await,
             [one] => file.write_at(position, one.clone()).await,
@@ -153,6 +160,21 @@ impl Journal {
                 file.write_vectored_at(position, several.to_vec()).await?;
                 if sync { file.sync_data().await } else { Ok(()) }
             }
+        }
+    }
+
+    /// What [`Bug::SkipFlush`] does instead.
+    async fn write_unflushed(&self, current: &Current, batch: &Batch) -> io::Result<()> {
+        current.plain.write_vectored_at(current.position, batch.slices.clone()).await
+    }
+
+    /// What [`Bug::AcknowledgeAtSubmission`] does too early.
+    fn tell_upto(&self, batch: &Batch, upto: Lsn) {
+        for (touched, _) in &batch.touched {
+            let touched = touched.slots.as_slice();
+            let durable = batch.flush;
+            let durable_upto = if durable { upto } else { self.durable_upto() };
+            (self.on_commit)(&Commit { written_upto: upto, durable_upto, touched, durable });
         }
     }
 
@@ -175,7 +197,9 @@ impl Journal {
     }
 
     async fn sync(&self, file: &File) {
-        if let Err(error) = file.sync_data().await {
+        if !planted::is(Bug::SkipFlush)
+            && let Err(error) = file.sync_data().await
+        {
             self.fail("sync", &error);
         }
         self.state.borrow_mut().on_flushed();

@@ -16,6 +16,7 @@ use super::file_name;
 use crate::disk;
 use crate::ids::Lsn;
 use crate::limits;
+use crate::planted::{self, Bug};
 use engine::file::{self, File, OpenOptions};
 use engine::sync::Notify;
 use engine::task::{self, Queue};
@@ -303,7 +304,9 @@ impl FilePool {
         let sequence = self.next_sequence.get();
         let path = dir.join(file_name::live(*generation, *shard, sequence));
         file::rename(&from, &path).await?;
-        file::sync_dir(dir).await?;
+        if !planted::is(Bug::MissDirectorySync) {
+            file::sync_dir(dir).await?;
+        }
         let plain = File::open(&path, OpenOptions::new().read().write().direct()).await?;
         let dsync = File::open(&path, OpenOptions::new().write().direct().dsync()).await?;
         self.next_sequence.set(sequence + 1);

@@ -33,6 +33,7 @@
 use super::entry::EntryKind;
 use crate::durability::Durability;
 use crate::ids::{Generation, LogId, Lsn, Offset};
+use crate::planted::{self, Bug};
 use zerocopy::little_endian::{I64, U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -239,6 +240,14 @@ impl Sum {
 }
 
 impl Header {
+    /// Whether the frame belongs to this shard's journal of this generation. Its file's sequence is compared besides.
+    pub(crate) fn is_of(&self, journal: &Identity) -> bool {
+        if planted::is(Bug::IgnoreEpoch) {
+            return self.identity.shard == journal.shard;
+        }
+        self.identity == *journal
+    }
+
     /// The LSN of the frame that follows.
     pub fn next_lsn(&self) -> Lsn {
         Lsn(self.lsn.0.saturating_add(u64::from(self.entries.max(1))))

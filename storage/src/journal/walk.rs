@@ -333,7 +333,7 @@ impl Walker {
             Ok(header) => header,
             Err(broken) => return Look::Bad(broken),
         };
-        if header.identity != self.identity || header.file_sequence != facts.sequence {
+        if !header.is_of(&self.identity) || header.file_sequence != facts.sequence {
             return Look::Bad(Broken::Foreign);
         }
         if u64::from(header.total_len) > rest {

@@ -16,6 +16,7 @@ use crate::log::epochs::StaleEpoch;
 use crate::log::log::{Log, Pending, Standing};
 use crate::log::producers::{AppendedBatch, SequenceError, Verdict};
 use crate::log::segment::Append;
+use crate::planted::{self, Bug};
 use crate::tail::Piece;
 
 /// A batch that is in the log. It may be acknowledged once `visible(last_offset + 1)` resolves.
@@ -36,6 +37,9 @@ pub struct Appended {
 impl Appended {
     /// The offset that must be visible before this batch may be acknowledged.
     pub fn next_offset(&self) -> Offset {
+        if self.duplicate && planted::is(Bug::AnswerDuplicateEarly) {
+            return self.log_start;
+        }
         self.last_offset + Count::ONE
     }
 }

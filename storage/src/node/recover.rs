@@ -8,6 +8,7 @@ use crate::ids::{Generation, LogId, Lsn};
 use crate::journal::frame::Identity;
 use crate::journal::{JournalConfig, file_name};
 use crate::log_state::LogState;
+use crate::planted::{self, Bug};
 use crate::recovery::{self, FoundFile, RecoveryReport, Replayer};
 use crate::superblock::FlushPrimitive;
 use engine::file::{self, File, OpenOptions};
@@ -164,7 +165,15 @@ impl Node {
         for shard in 0..superblock.shards {
             let found = checkpoint_log::read(&dir, generation, shard).await?;
             journals.insert(shard, (found.journal_from, found.journal_durable));
-            for (id, checkpoint) in found.logs {
+            for (id, mut checkpoint) in found.logs {
+                if planted::is(Bug::OldProducerSnapshot)
+                    && let Some(checkpoint) = &mut checkpoint
+                {
+                    let older = logs.get(&id);
+                    checkpoint.producers = older
+                        .map(|older: &LogCheckpoint| older.producers.clone())
+                        .unwrap_or_default();
+                }
                 match checkpoint {
                     Some(checkpoint) => logs.insert(id, checkpoint),
                     None => logs.remove(&id),

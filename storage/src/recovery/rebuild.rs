@@ -8,6 +8,7 @@ use crate::journal::EntryKind;
 use crate::journal::frame::{EntryHead, FrameEntry};
 use crate::log::epochs::Epochs;
 use crate::log::producers::Producers;
+use crate::planted::{self, Bug};
 use std::collections::BTreeMap;
 
 const BLOCK: u64 = 4096;
@@ -155,6 +156,7 @@ impl Rebuild {
         }
         let applied = self.start_state().and_then(|()| match entry.head.kind {
             EntryKind::Append => self.append(&entry.head, entry.payload, now_ms),
+            EntryKind::Truncate if planted::is(Bug::LoseTruncate) => Ok(Applied::Taken),
             EntryKind::Truncate => Ok(Applied::Truncate(entry.head.next_offset)),
             EntryKind::LogStart => self.log_start(&entry.head),
         });

@@ -91,7 +91,7 @@ async fn first_lsn(file: &FoundFile, identity: Identity) -> io::Result<Option<Ls
     let handle = open_file(file).await?;
     let head = disk::read_part(&handle, 0, FRAME_ALIGN).await?;
     let Ok(header) = Header::decode(&head) else { return Ok(None) };
-    let ours = header.identity == identity && header.file_sequence == file.sequence;
+    let ours = header.is_of(&identity) && header.file_sequence == file.sequence;
     if !ours || u64::from(header.total_len) > file.len {
         return Ok(None);
     }

@@ -35,6 +35,8 @@ pub struct StoreConfig {
     pub checkpoint_interval: Duration,
     /// How full the journal may be (0 to 1) before a checkpoint is made earlier.
     pub checkpoint_fill: f32,
+    /// Bytes of the checkpoint log's file to begin with, a multiple of 4,096. It grows when a snapshot needs more.
+    pub checkpoint_log_bytes: u64,
     /// Between two looks for segments that are too old or too many (`log.retention.check.interval.ms`).
     pub retention_interval: Duration,
     /// Free bytes of the file system below which appends are refused: metadata, checkpoints and deletions need room.
@@ -57,6 +59,7 @@ impl StoreConfig {
             write_behind_bytes: 32 << 20,
             checkpoint_interval: Duration::from_secs(10),
             checkpoint_fill: 0.33,
+            checkpoint_log_bytes: crate::checkpoint_log::FILE_BYTES,
             retention_interval: Duration::from_secs(300),
             reserve_bytes: 64 << 20,
         }

@@ -153,7 +153,8 @@ impl Store {
         };
         let (generation, shard) = (config.journal.generation, config.journal.shard);
         let dir = config.data_dir.join("checkpoints");
-        let (checkpoints, _) = CheckpointLog::open(&dir, generation, shard).await?;
+        let (checkpoints, _) =
+            CheckpointLog::open_sized(&dir, generation, shard, config.checkpoint_log_bytes).await?;
         let journal = Journal::start(config.journal.clone(), Box::new(on_commit)).await?;
         let root = config.data_dir.join("topics");
         let files = Rc::new(Files::new(root, config.direct, config.open_files_max));
