@@ -27,6 +27,11 @@ struct Outcome<T> {
 pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let limit = local::with(|local| local.blocking.clone());
     let permit = limit.acquire(1).await.expect("the limit on blocking jobs is never closed");
+    #[cfg(feature = "sim")]
+    if crate::sim::is_running() {
+        let result = crate::sim::run_job(work, permit).await;
+        return result.unwrap_or_else(|panic| shard::go_on_panicking(panic));
+    }
     let shared = Arc::new(Mutex::new(Outcome { value: None, waker: None }));
     let outcome = shared.clone();
     let job: Job = Box::new(move || {

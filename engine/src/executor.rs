@@ -24,6 +24,9 @@ struct Task {
     scheduled: bool,
     /// Cancelled while it was being polled: dropped when that poll returns.
     cancelled: bool,
+    /// Where it was spawned: its name in the simulator's report of a process that is stuck.
+    #[cfg(feature = "sim")]
+    place: Option<&'static std::panic::Location<'static>>,
 }
 
 pub(crate) struct Executor {
@@ -42,7 +45,14 @@ impl Executor {
     pub fn spawn(&self, queue: Queue, future: LocalFuture) -> Key {
         let mut tasks = self.tasks.borrow_mut();
         assert!(tasks.len() < TASKS_MAX, "more than {TASKS_MAX} tasks on one shard");
-        let task = Task { future: Some(future), queue, scheduled: true, cancelled: false };
+        let task = Task {
+            future: Some(future),
+            queue,
+            scheduled: true,
+            cancelled: false,
+            #[cfg(feature = "sim")]
+            place: None,
+        };
         let key = tasks.insert(task);
         self.runs.borrow_mut().push(queue, key);
         key
@@ -83,6 +93,26 @@ impl Executor {
 
     pub fn len(&self) -> usize {
         self.tasks.borrow().len()
+    }
+
+    #[cfg(feature = "sim")]
+    pub fn set_place(&self, key: Key, place: &'static std::panic::Location<'static>) {
+        if let Some(task) = self.tasks.borrow_mut().get_mut(key) {
+            task.place = Some(place);
+        }
+    }
+
+    /// Where the tasks alive were spawned, in order of their places in the slab.
+    #[cfg(feature = "sim")]
+    pub fn places(&self) -> Vec<String> {
+        let mut tasks = self.tasks.borrow_mut();
+        let keys = tasks.keys();
+        let places = keys.into_iter().filter_map(|key| tasks.get_mut(key).map(|t| t.place));
+        let name = |place: Option<&std::panic::Location<'_>>| match place {
+            Some(place) => place.to_string(),
+            None => "a task of the engine".to_owned(),
+        };
+        places.map(name).collect()
     }
 
     /// Polls the next ready task; its queue, or None when nothing is ready.

@@ -6,6 +6,10 @@ use std::io::Write;
 /// after which nothing may be acknowledged any more, such as a failed sync: no destructor runs, no
 /// shard does another step. Works on every thread.
 pub fn exit_now(code: i32, message: &str) -> ! {
+    #[cfg(feature = "sim")]
+    if crate::sim::is_running() {
+        crate::sim::exit(code, message);
+    }
     tracing::error!("{message}");
     let line = format!("{message}\n");
     // A closed standard error must not keep the process alive.

@@ -22,6 +22,8 @@ pub mod net;
 pub mod random;
 pub mod shard;
 pub mod signal;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod stats;
 pub mod sync;
 pub mod task;

@@ -11,7 +11,7 @@ use crate::shard::ShardId;
 use crate::stats::Counters;
 use crate::sync::Semaphore;
 use crate::timer::Timers;
-use crate::uring::Ring;
+use crate::uring::{Ring, RingCounters};
 
 /// Something with queues to other shards, looked after once per turn.
 pub(crate) trait Mailbox {
@@ -19,6 +19,17 @@ pub(crate) trait Mailbox {
     fn flush(&self);
     /// Wakes the reader if it waits and there is mail; true if so.
     fn deliver(&self) -> bool;
+}
+
+/// What performs a shard's I/O.
+#[cfg_attr(
+    feature = "sim",
+    expect(clippy::large_enum_variant, reason = "one value per shard, and it never moves")
+)]
+pub(crate) enum Host {
+    Ring(Ring),
+    #[cfg(feature = "sim")]
+    Sim(crate::sim::Host),
 }
 
 /// Everything one shard's thread owns. The fields drop in this order: tasks first (they refer to
@@ -31,9 +42,42 @@ pub(crate) struct Local {
     pub mailboxes: RefCell<Vec<Weak<dyn Mailbox>>>,
     pub blocking: Semaphore,
     pub counters: Counters,
-    pub ring: Ring,
+    pub host: Host,
     pub arena: Arena,
     pub remote: Arc<Remote>,
+}
+
+impl Local {
+    /// The ring of a shard that has one.
+    ///
+    /// # Panics
+    /// On a simulated shard, which has files, timers and mail, but neither sockets nor signals.
+    #[inline]
+    pub fn ring(&self) -> &Ring {
+        match &self.host {
+            Host::Ring(ring) => ring,
+            #[cfg(feature = "sim")]
+            Host::Sim(_) => panic!("sockets and signals are not simulated"),
+        }
+    }
+
+    /// What the host counted.
+    pub fn ring_counters(&self) -> &RingCounters {
+        match &self.host {
+            Host::Ring(ring) => &ring.counters,
+            #[cfg(feature = "sim")]
+            Host::Sim(host) => host.counters(),
+        }
+    }
+
+    /// Operations in flight.
+    pub fn in_flight(&self) -> usize {
+        match &self.host {
+            Host::Ring(ring) => ring.in_flight(),
+            #[cfg(feature = "sim")]
+            Host::Sim(host) => host.in_flight(),
+        }
+    }
 }
 
 thread_local! {

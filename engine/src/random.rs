@@ -10,6 +10,10 @@ thread_local! {
 /// A random number of statistical quality (wyrand), seeded once per thread from the kernel. Not for
 /// secrets: use [`fill`] there. Works on every thread.
 pub fn u64() -> u64 {
+    #[cfg(feature = "sim")]
+    if let Some(number) = crate::sim::random() {
+        return number;
+    }
     STATE.with(|state| {
         let mut s = state.get();
         if s == 0 {
@@ -26,6 +30,14 @@ pub fn u64() -> u64 {
 
 /// Fills `bytes` from the kernel's generator; fit for secrets. Works on every thread.
 pub fn fill(bytes: &mut [u8]) {
+    #[cfg(feature = "sim")]
+    if crate::sim::is_here() {
+        for part in bytes.chunks_mut(8) {
+            let number = u64().to_le_bytes();
+            part.copy_from_slice(&number[..part.len()]);
+        }
+        return;
+    }
     let mut done = 0;
     while done < bytes.len() {
         let rest = &mut bytes[done..];

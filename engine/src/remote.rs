@@ -20,13 +20,19 @@ use crate::slab::Key;
 pub(crate) struct Remote {
     id: u16,
     asleep: AtomicBool,
+    /// How its sleep is ended; a simulated shard's scheduler looks at `asleep`.
+    bell: Option<Bell>,
+    /// Tasks made ready elsewhere: by the blocking pool (bounded by its jobs) and by foreign wakers.
+    woken: SegQueue<Key>,
+    wakes: AtomicU64,
+}
+
+/// What ends a wait in the kernel.
+struct Bell {
     /// A duplicate of the ring's descriptor, so that its number is not reused while somebody may still
     /// send to it. Messages to a ring whose shard has ended fail, which is ignored.
     ring: OwnedFd,
     event: OwnedFd,
-    /// Tasks made ready elsewhere: by the blocking pool (bounded by its jobs) and by foreign wakers.
-    woken: SegQueue<Key>,
-    wakes: AtomicU64,
 }
 
 static REMOTES: RwLock<Vec<Weak<Remote>>> = RwLock::new(Vec::new());
@@ -38,6 +44,16 @@ impl Remote {
         let ring = unsafe { owned(libc::fcntl(ring, libc::F_DUPFD_CLOEXEC, 0)) }?;
         // SAFETY: eventfd takes no pointers.
         let event = unsafe { owned(libc::eventfd(0, libc::EFD_CLOEXEC)) }?;
+        Ok(Self::enter(Some(Bell { ring, event })))
+    }
+
+    /// Registers a simulated executor.
+    #[cfg(feature = "sim")]
+    pub fn register_simulated() -> Arc<Remote> {
+        Self::enter(None)
+    }
+
+    fn enter(bell: Option<Bell>) -> Arc<Remote> {
         let mut remotes = REMOTES.write().unwrap_or_else(PoisonError::into_inner);
         let free = remotes.iter().position(|r| r.strong_count() == 0);
         let id = free.unwrap_or(remotes.len());
@@ -45,8 +61,7 @@ impl Remote {
         let remote = Arc::new(Remote {
             id: id as u16,
             asleep: AtomicBool::new(false),
-            ring,
-            event,
+            bell,
             woken: SegQueue::new(),
             wakes: AtomicU64::new(0),
         });
@@ -55,7 +70,7 @@ impl Remote {
             Some(id) => remotes[id] = weak,
             None => remotes.push(weak),
         }
-        Ok(remote)
+        remote
     }
 
     pub fn id(&self) -> u16 {
@@ -63,7 +78,8 @@ impl Remote {
     }
 
     pub fn event(&self) -> RawFd {
-        self.event.as_raw_fd()
+        let bell = self.bell.as_ref().expect("only shards with a ring listen for threads");
+        bell.event.as_raw_fd()
     }
 
     /// Ends the shard's sleep, if it sleeps. Call it after the reason to wake lies where the shard looks.
@@ -73,12 +89,13 @@ impl Remote {
             return;
         }
         self.wakes.fetch_add(1, Ordering::Relaxed);
-        let sent = local::try_with(|l| l.ring.send_wake(self.ring.as_raw_fd()));
+        let Some(bell) = &self.bell else { return };
+        let sent = local::try_with(|l| l.ring().send_wake(bell.ring.as_raw_fd()));
         if sent != Some(true) {
             let one = 1u64.to_ne_bytes();
             // SAFETY: eight readable bytes, as an eventfd takes them. The counter cannot overflow: the
             // shard reads it down and `asleep` lets one writer through per sleep.
-            unsafe { libc::write(self.event.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+            unsafe { libc::write(bell.event.as_raw_fd(), one.as_ptr().cast(), one.len()) };
         }
     }
 
@@ -90,6 +107,12 @@ impl Remote {
 
     pub fn stay_awake(&self) {
         self.asleep.store(false, Ordering::SeqCst);
+    }
+
+    /// Nobody has ended the sleep yet.
+    #[cfg(feature = "sim")]
+    pub fn is_asleep(&self) -> bool {
+        self.asleep.load(Ordering::SeqCst)
     }
 
     pub fn take_woken(&self) -> Option<Key> {

@@ -16,7 +16,7 @@ use crate::buffer::Arena;
 use crate::check::{self, StartError};
 use crate::executor::Executor;
 use crate::limits::BLOCKING_JOBS_MAX;
-use crate::local::{self, Local};
+use crate::local::{self, Host, Local};
 use crate::remote::Remote;
 use crate::stats::Counters;
 use crate::sync::Semaphore;
@@ -203,7 +203,7 @@ impl Shard {
             mailboxes: RefCell::default(),
             blocking: Semaphore::new(u64::from(BLOCKING_JOBS_MAX)),
             counters: Counters::default(),
-            ring,
+            host: Host::Ring(ring),
             arena,
             remote,
         });
@@ -230,7 +230,7 @@ impl Drop for Shard {
         // Tasks may own anything of this shard and are dropped while it is whole; then the kernel lets go
         // of the memory; then nothing may find the shard any more.
         self.local.executor.clear();
-        self.local.ring.drain();
+        self.local.ring().drain();
         self.local.arena.take_returns();
         let _ = local::uninstall();
     }

@@ -60,7 +60,7 @@ pub(crate) fn add(cell: &Cell<u64>, n: u64) {
 /// This shard's counters.
 pub fn read() -> Stats {
     local::with(|local| {
-        let (counters, ring) = (&local.counters, &local.ring.counters);
+        let (counters, ring) = (&local.counters, local.ring_counters());
         Stats {
             turns: counters.turns.get(),
             enters: ring.enters.get(),
@@ -76,7 +76,7 @@ pub fn read() -> Stats {
             receive_starved: ring.receive_starved.get(),
             receive_copied: ring.receive_copied.get(),
             sends_blocked: ring.sends_blocked.get(),
-            operations: local.ring.in_flight() as u64,
+            operations: local.in_flight() as u64,
             tasks: local.executor.len() as u64,
         }
     })

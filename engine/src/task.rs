@@ -38,6 +38,7 @@ pub struct JoinHandle<T> {
 ///
 /// # Panics
 /// Outside a shard, and beyond [`crate::limits::TASKS_MAX`] tasks.
+#[cfg_attr(feature = "sim", track_caller)]
 pub fn spawn<T: 'static>(queue: Queue, future: impl Future<Output = T> + 'static) -> JoinHandle<T> {
     let outcome = Rc::new(RefCell::new(Outcome::Running(None)));
     let result = outcome.clone();
@@ -49,6 +50,11 @@ pub fn spawn<T: 'static>(queue: Queue, future: impl Future<Output = T> + 'static
         }
     };
     let key = local::with(|local| local.executor.spawn(queue, Box::pin(body)));
+    #[cfg(feature = "sim")]
+    {
+        let place = std::panic::Location::caller();
+        local::with(|local| local.executor.set_place(key, place));
+    }
     JoinHandle { key, outcome }
 }
 

@@ -63,12 +63,20 @@ fn read_clock(clock: libc::clockid_t) -> (i64, i64) {
 
 /// The monotonic clock, now. Works on every thread.
 pub fn now() -> Instant {
+    #[cfg(feature = "sim")]
+    if let Some(ns) = crate::sim::now_ns() {
+        return Instant(ns);
+    }
     let (s, ns) = read_clock(libc::CLOCK_MONOTONIC);
     Instant(s as u64 * 1_000_000_000 + ns as u64)
 }
 
 /// Milliseconds since 1970-01-01 UTC by the system's calendar clock. Works on every thread.
 pub fn unix_ms() -> i64 {
+    #[cfg(feature = "sim")]
+    if let Some(ms) = crate::sim::unix_ms() {
+        return ms;
+    }
     let (s, ns) = read_clock(libc::CLOCK_REALTIME);
     s * 1000 + ns / 1_000_000
 }

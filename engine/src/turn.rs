@@ -26,12 +26,12 @@ pub(crate) fn run_until(local: &Local, spin: Duration, done: impl Fn() -> bool) 
         }
         deliver_mail(local);
         enter(local, spin);
-        local.ring.dispatch();
+        local.ring().dispatch();
     }
 }
 
 /// Work from elsewhere: memory given back, tasks woken by other threads, timers.
-fn take_in(local: &Local, woken: &mut Vec<Waker>) {
+pub(crate) fn take_in(local: &Local, woken: &mut Vec<Waker>) {
     if local.arena.has_returns() {
         local.arena.take_returns();
     }
@@ -69,7 +69,7 @@ fn poll_tasks(local: &Local) {
 }
 
 /// Flushes outboxes and wakes readers; true if there was mail.
-fn deliver_mail(local: &Local) -> bool {
+pub(crate) fn deliver_mail(local: &Local) -> bool {
     let boxes = local.mailboxes.borrow();
     let mut any = false;
     for mailbox in boxes.iter() {
@@ -82,7 +82,7 @@ fn deliver_mail(local: &Local) -> bool {
 }
 
 fn enter(local: &Local, spin: Duration) {
-    let ring = &local.ring;
+    let ring = local.ring();
     // Memory a task waits for may be in a send that is done as soon as it is submitted.
     let inline_awaited =
         ring.is_inline_awaited() || (ring.has_inline() && local.arena.is_awaited());
@@ -117,7 +117,7 @@ fn enter(local: &Local, spin: Duration) {
 
 /// Looks for work without sleeping, for a bounded time.
 fn spin_for_work(local: &Local, spin: Duration) -> bool {
-    let ring = &local.ring;
+    let ring = local.ring();
     if ring.has_work() {
         ring.enter(Wait::No);
         if ring.has_taken() {

@@ -90,6 +90,14 @@ impl Slice {
         }
     }
 
+    /// Direct I/O takes it: its bytes are a block's, from one 4 KiB boundary to another.
+    #[cfg(feature = "sim")]
+    pub(crate) fn is_direct(&self) -> bool {
+        let Some(block) = self.block() else { return false };
+        let offset = self.base.as_ptr().addr() - block.base().as_ptr().addr();
+        offset.is_multiple_of(super::ALIGN)
+    }
+
     /// The index of the registered buffer it lies in.
     pub(crate) fn registered(&self) -> Option<u16> {
         self.block().and_then(Block::registered)

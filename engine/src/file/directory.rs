@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::handle::c_path;
 use crate::blocking;
+#[cfg(feature = "sim")]
+use crate::sim;
 
 /// One entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,21 +46,37 @@ async fn with_path<T: Send + 'static>(
 
 /// Creates a directory and those above it. Durable after [`sync_dir`] of each parent.
 pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
+    #[cfg(feature = "sim")]
+    if let Some(system) = sim::file_system() {
+        return system.create_dir_all(path.as_ref()).await;
+    }
     with_path(path, |path| fs::create_dir_all(path)).await
 }
 
 /// Removes a directory with everything in it.
 pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
+    #[cfg(feature = "sim")]
+    if let Some(system) = sim::file_system() {
+        return system.remove_dir_all(path.as_ref()).await;
+    }
     with_path(path, |path| fs::remove_dir_all(path)).await
 }
 
 /// Makes creations, renames and removals in a directory durable.
 pub async fn sync_dir(path: impl AsRef<Path>) -> io::Result<()> {
+    #[cfg(feature = "sim")]
+    if let Some(system) = sim::file_system() {
+        return system.sync_dir(path.as_ref()).await;
+    }
     with_path(path, |path| fs::File::open(path)?.sync_all()).await
 }
 
 /// A directory's entries, by name.
 pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<Vec<DirEntry>> {
+    #[cfg(feature = "sim")]
+    if let Some(system) = sim::file_system() {
+        return system.read_dir(path.as_ref()).await;
+    }
     with_path(path, |path| {
         let mut entries = Vec::new();
         for entry in fs::read_dir(path)? {
@@ -80,11 +98,19 @@ pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<Vec<DirEntry>> {
 
 /// Whether something is there under that name.
 pub async fn exists(path: impl AsRef<Path>) -> io::Result<bool> {
+    #[cfg(feature = "sim")]
+    if let Some(system) = sim::file_system() {
+        return system.exists(path.as_ref()).await;
+    }
     with_path(path, |path| path.try_exists()).await
 }
 
 /// Bytes free (to this process) and in all, of the file system `path` lies on.
 pub async fn free_bytes(path: impl AsRef<Path>) -> io::Result<(u64, u64)> {
+    #[cfg(feature = "sim")]
+    if let Some(system) = sim::file_system() {
+        return system.free_bytes(path.as_ref()).await;
+    }
     with_path(path, |path| {
         let name = c_path(path)?;
         // SAFETY: statvfs is plain integers, for which zero is a value.
@@ -100,6 +126,10 @@ pub async fn free_bytes(path: impl AsRef<Path>) -> io::Result<(u64, u64)> {
 
 /// Makes everything written to the file system `path` lies on durable, whoever wrote it.
 pub async fn syncfs(path: impl AsRef<Path>) -> io::Result<()> {
+    #[cfg(feature = "sim")]
+    if let Some(system) = sim::file_system() {
+        return system.syncfs(path.as_ref()).await;
+    }
     with_path(path, |path| {
         let file = fs::File::open(path)?;
         // SAFETY: the descriptor is open for the length of the call.
@@ -113,6 +143,10 @@ pub async fn syncfs(path: impl AsRef<Path>) -> io::Result<()> {
 
 /// What file system the directory `path` lies on. Tries direct I/O on a file of its own, which it removes.
 pub async fn file_system(path: impl AsRef<Path>) -> io::Result<FileSystem> {
+    #[cfg(feature = "sim")]
+    if let Some(system) = sim::file_system() {
+        return system.describe(path.as_ref()).await;
+    }
     with_path(path, |path| {
         let device_id = fs::metadata(path)?.dev();
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();

@@ -10,6 +10,8 @@ use std::rc::Rc;
 use super::options::OpenOptions;
 use crate::buffer::{Block, Slice};
 use crate::limits::IOVECS_MAX;
+#[cfg(feature = "sim")]
+use crate::sim;
 use crate::uring::{self, Descriptor, Hold};
 use crate::{blocking, local};
 
@@ -17,7 +19,14 @@ use crate::{blocking, local};
 /// flight, closes it.
 #[derive(Clone)]
 pub struct File {
-    fd: Rc<Descriptor>,
+    inner: Inner,
+}
+
+#[derive(Clone)]
+enum Inner {
+    Ring(Rc<Descriptor>),
+    #[cfg(feature = "sim")]
+    Sim(Rc<sim::Opened>),
 }
 
 /// A new file's permissions, before the umask.
@@ -40,11 +49,24 @@ fn is_interrupted<T>(result: &io::Result<T>) -> bool {
 impl File {
     /// Opens `path`.
     pub async fn open(path: &Path, options: OpenOptions) -> io::Result<File> {
+        #[cfg(feature = "sim")]
+        if let Some(system) = sim::file_system() {
+            let opened = system.open(path, options.flags()).await?;
+            return Ok(File { inner: Inner::Sim(Rc::new(opened)) });
+        }
         let (result, _) = uring::open(c_path(path)?, options.flags(), MODE).await;
         let raw = check(result)?;
         // SAFETY: the kernel has just opened this descriptor for us alone.
         let fd = unsafe { OwnedFd::from_raw_fd(raw as i32) };
-        Ok(File { fd: Rc::new(Descriptor::new(fd)) })
+        Ok(File { inner: Inner::Ring(Rc::new(Descriptor::new(fd))) })
+    }
+
+    fn fd(&self) -> &Rc<Descriptor> {
+        match &self.inner {
+            Inner::Ring(fd) => fd,
+            #[cfg(feature = "sim")]
+            Inner::Sim(_) => unreachable!("a simulated file has no descriptor"),
+        }
     }
 
     /// Reads up to the whole block at `position`; fewer bytes at the end of the file.
@@ -67,11 +89,9 @@ impl File {
         assert!(len <= buf.len(), "a read fits into its block");
         let mut done = 0;
         while done < len {
-            let op = uring::read(&self.fd, position + done as u64, buf, done, len);
-            let (result, hold) = op.await;
-            let Hold::Block(back) = hold else { unreachable!("a read holds its block") };
-            buf = back;
-            match check(result) {
+            let result;
+            (result, buf) = self.read_once(position + done as u64, buf, done, len).await;
+            match result {
                 Ok(0) => break,
                 Ok(n) => done += n,
                 result if is_interrupted(&result) => {}
@@ -86,13 +106,38 @@ impl File {
         (Ok(done), buf)
     }
 
+    /// One read into `from..to` of the block.
+    async fn read_once(
+        &self,
+        position: u64,
+        buf: Block,
+        from: usize,
+        to: usize,
+    ) -> (io::Result<usize>, Block) {
+        #[cfg(feature = "sim")]
+        if let Inner::Sim(file) = &self.inner {
+            return file.read(position, buf, from, to).await;
+        }
+        let (result, hold) = uring::read(self.fd(), position, buf, from, to).await;
+        let Hold::Block(buf) = hold else { unreachable!("a read holds its block") };
+        (check(result), buf)
+    }
+
+    /// One write, which may be short.
+    async fn write_once(&self, position: u64, data: Slice) -> io::Result<usize> {
+        #[cfg(feature = "sim")]
+        if let Inner::Sim(file) = &self.inner {
+            return file.write(position, vec![data]).await;
+        }
+        check(uring::write(self.fd(), position, data).await.0)
+    }
+
     /// Writes all of `data` at `position`. Memory of the registered region is written without being mapped
     /// again.
     pub async fn write_at(&self, position: u64, data: Slice) -> io::Result<()> {
         let mut done = 0;
         while done < data.len() {
-            let op = uring::write(&self.fd, position + done as u64, data.slice(done..));
-            match check(op.await.0) {
+            match self.write_once(position + done as u64, data.slice(done..)).await {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => done += n,
                 result if is_interrupted(&result) => {}
@@ -105,11 +150,16 @@ impl File {
     /// Writes all of `data` at `position` and syncs the file's data: one submission, the sync
     /// linked behind the write. On return the bytes are on the device.
     pub async fn write_at_synced(&self, position: u64, data: Slice) -> io::Result<()> {
+        #[cfg(feature = "sim")]
+        if let Inner::Sim(file) = &self.inner {
+            self.write_at(position, data).await?;
+            return file.sync().await;
+        }
         let mut done = 0;
         loop {
             let rest = data.slice(done..);
             let whole = rest.len();
-            let (write, sync) = uring::write_then_sync(&self.fd, position + done as u64, rest);
+            let (write, sync) = uring::write_then_sync(self.fd(), position + done as u64, rest);
             let (wrote, _) = write.await;
             let (synced, _) = sync.await;
             match check(wrote) {
@@ -134,8 +184,7 @@ impl File {
         rest.retain(|slice| !slice.is_empty());
         while !rest.is_empty() {
             let part: Vec<Slice> = rest.iter().take(IOVECS_MAX).cloned().collect();
-            let result = check(uring::write_vectored(&self.fd, position, part).await.0);
-            let mut wrote = match result {
+            let mut wrote = match self.write_part(position, part).await {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => n,
                 result if is_interrupted(&result) => 0,
@@ -154,26 +203,50 @@ impl File {
         Ok(())
     }
 
+    async fn write_part(&self, position: u64, part: Vec<Slice>) -> io::Result<usize> {
+        #[cfg(feature = "sim")]
+        if let Inner::Sim(file) = &self.inner {
+            return file.write(position, part).await;
+        }
+        check(uring::write_vectored(self.fd(), position, part).await.0)
+    }
+
     /// Everything written is on the device, and what is needed to find it.
     pub async fn sync_data(&self) -> io::Result<()> {
-        check(uring::sync(&self.fd, true).await.0).map(drop)
+        #[cfg(feature = "sim")]
+        if let Inner::Sim(file) = &self.inner {
+            return file.sync().await;
+        }
+        check(uring::sync(self.fd(), true).await.0).map(drop)
     }
 
     /// Everything written is on the device, with all attributes.
     pub async fn sync_all(&self) -> io::Result<()> {
-        check(uring::sync(&self.fd, false).await.0).map(drop)
+        #[cfg(feature = "sim")]
+        if let Inner::Sim(file) = &self.inner {
+            return file.sync().await;
+        }
+        check(uring::sync(self.fd(), false).await.0).map(drop)
     }
 
     /// Reserves space for `position..position + len` without moving the file's end (FALLOC_FL_KEEP_SIZE);
     /// fails with `StorageFull` before anything depends on it.
     pub async fn allocate(&self, position: u64, len: u64) -> io::Result<()> {
-        check(uring::allocate(&self.fd, position, len).await.0).map(drop)
+        #[cfg(feature = "sim")]
+        if let Inner::Sim(file) = &self.inner {
+            return file.allocate(position, len).await;
+        }
+        check(uring::allocate(self.fd(), position, len).await.0).map(drop)
     }
 
     /// Cuts or extends the file to `len` bytes.
     pub async fn set_len(&self, len: u64) -> io::Result<()> {
-        if local::with(|local| local.ring.features.truncate) {
-            return check(uring::truncate(&self.fd, len).await.0).map(drop);
+        #[cfg(feature = "sim")]
+        if let Inner::Sim(file) = &self.inner {
+            return file.set_len(len).await;
+        }
+        if local::with(|local| local.ring().features.truncate) {
+            return check(uring::truncate(self.fd(), len).await.0).map(drop);
         }
         let file = self.duplicate()?;
         blocking::run(move || file.set_len(len)).await
@@ -181,7 +254,11 @@ impl File {
 
     /// The file's length in bytes.
     pub async fn len(&self) -> io::Result<u64> {
-        let (result, hold) = uring::attributes(&self.fd).await;
+        #[cfg(feature = "sim")]
+        if let Inner::Sim(file) = &self.inner {
+            return file.len().await;
+        }
+        let (result, hold) = uring::attributes(self.fd()).await;
         check(result)?;
         let Hold::Statx(_, statx) = hold else { unreachable!("a statx holds its result") };
         Ok(statx.stx_size)
@@ -196,7 +273,7 @@ impl File {
     fn duplicate(&self) -> io::Result<std::fs::File> {
         // SAFETY: the descriptor is open as long as `self`; the duplicate is ours.
         let fd = unsafe {
-            crate::remote::owned(libc::fcntl(self.fd.raw().as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0))
+            crate::remote::owned(libc::fcntl(self.fd().raw().as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0))
         };
         fd.map(std::fs::File::from)
     }

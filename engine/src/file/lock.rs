@@ -5,14 +5,24 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "sim")]
+use crate::sim;
 use crate::{blocking, check};
 
 /// An exclusive lock on a file, held until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
     /// Holds the lock.
-    _file: fs::File,
+    _holder: Holder,
     path: PathBuf,
+}
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "owned for as long as the lock is held")]
+enum Holder {
+    File(fs::File),
+    #[cfg(feature = "sim")]
+    Sim(sim::Opened),
 }
 
 impl Lock {
@@ -27,7 +37,20 @@ impl Lock {
 /// that can be found out.
 pub async fn lock_exclusive(path: impl AsRef<Path>) -> io::Result<Lock> {
     let path = path.as_ref().to_owned();
-    blocking::run(move || {
+    #[cfg(feature = "sim")]
+    if let Some(system) = sim::file_system() {
+        let held = |error: io::Error| match error.kind() {
+            io::ErrorKind::WouldBlock => {
+                let holder = format!("{} is locked by another process", path.display());
+                io::Error::new(io::ErrorKind::WouldBlock, holder)
+            }
+            _ => error,
+        };
+        let opened = system.lock(&path).await.map_err(held)?;
+        return Ok(Lock { _holder: Holder::Sim(opened), path });
+    }
+    let name = path.clone();
+    let file = blocking::run(move || {
         let mut options = fs::OpenOptions::new();
         let mut file = options.write(true).create(true).truncate(false).open(&path)?;
         // SAFETY: the descriptor is open for the length of the call.
@@ -47,7 +70,8 @@ pub async fn lock_exclusive(path: impl AsRef<Path>) -> io::Result<Lock> {
         if let Err(error) = file.write_all(format!("{:<10}\n", std::process::id()).as_bytes()) {
             tracing::warn!(%error, path = %path.display(), "the lock is held, but not signed");
         }
-        Ok(Lock { _file: file, path })
+        Ok(file)
     })
-    .await
+    .await?;
+    Ok(Lock { _holder: Holder::File(file), path: name })
 }

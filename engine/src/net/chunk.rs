@@ -95,7 +95,7 @@ impl Drop for Chunk {
         if let Bytes::Provided { id, memory, .. } = &self.bytes {
             // The thread may be no shard any more, or another one than that of this buffer.
             local::try_with(|local| {
-                let provided = &local.ring.provided;
+                let provided = &local.ring().provided;
                 if Rc::ptr_eq(provided.memory(), memory) {
                     provided.give(*id);
                 }

@@ -77,7 +77,7 @@ impl Listener {
     pub async fn accept(&self) -> io::Result<Accepted> {
         loop {
             let fd = poll_fn(|cx| {
-                let polled = local::with(|l| self.acceptor.poll(&l.ring, cx.waker()));
+                let polled = local::with(|l| self.acceptor.poll(l.ring(), cx.waker()));
                 polled.map_or(Poll::Pending, Poll::Ready)
             });
             let fd = match fd.await {
@@ -102,7 +102,7 @@ impl Drop for Listener {
         state.stopping = true;
         let ready = std::mem::take(&mut state.ready);
         if let Some(key) = state.armed {
-            local::try_with(|local| local.ring.cancel(key));
+            local::try_with(|local| local.ring().cancel(key));
         }
         drop(state);
         drop(ready);

@@ -41,7 +41,7 @@ impl Stream {
         let fd = unsafe { owned(libc::socket(address::family(address), kind, 0)) }?;
         let fd = Rc::new(Descriptor::new(fd));
         let (kernel, len) = address::to_kernel(address);
-        let (result, _) = local::with(|l| uring::connect(&l.ring, &fd, kernel, len)).await;
+        let (result, _) = local::with(|l| uring::connect(l.ring(), &fd, kernel, len)).await;
         check(result)?;
         let fd = Rc::into_inner(fd).expect("a finished operation has let go of its descriptor");
         let plain = TcpStream::from(fd.into_owned());
@@ -66,7 +66,7 @@ impl Stream {
     pub async fn recv(&self) -> io::Result<Chunk> {
         let socket = &self.inner.socket;
         poll_fn(|cx| {
-            local::with(|l| socket.poll_receive(&l.ring, cx.waker()))
+            local::with(|l| socket.poll_receive(l.ring(), cx.waker()))
                 .map_or(Poll::Pending, Poll::Ready)
         })
         .await
@@ -95,7 +95,7 @@ impl Stream {
         if at == to {
             return (Ok(()), buf);
         }
-        poll_fn(|cx| match local::with(|l| socket.poll_stopped(&l.ring, cx.waker())) {
+        poll_fn(|cx| match local::with(|l| socket.poll_stopped(l.ring(), cx.waker())) {
             true => Poll::Ready(()),
             false => Poll::Pending,
         })
@@ -110,7 +110,7 @@ impl Stream {
         let mut place = Exact { socket, end: Some(End::Failed(libc::ECONNABORTED)) };
         while at < to {
             let fd = socket.descriptor();
-            let op = local::with(|l| uring::receive_exact(&l.ring, fd, buf, at, to));
+            let op = local::with(|l| uring::receive_exact(l.ring(), fd, buf, at, to));
             let (result, hold) = op.await;
             let Hold::Block(back) = hold else { unreachable!("an exact receive holds its block") };
             buf = back;
@@ -144,7 +144,7 @@ impl Stream {
         let error = socket.send_error();
         match Outgoing::new(pieces) {
             Some(outgoing) if error.is_ok() => {
-                local::with(|local| socket.start_send(&local.ring, outgoing));
+                local::with(|local| socket.start_send(local.ring(), outgoing));
             }
             _ => socket.pass_turn(),
         }
@@ -164,7 +164,7 @@ impl Stream {
         let mut turn = Turn { socket, ticket: None };
         poll_fn(|cx| {
             let ready =
-                local::with(|l| socket.poll_send_ready(&l.ring, &mut turn.ticket, cx.waker()));
+                local::with(|l| socket.poll_send_ready(l.ring(), &mut turn.ticket, cx.waker()));
             if ready { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
@@ -173,7 +173,7 @@ impl Stream {
     /// Shuts the connection down, both ways, after what is already on its way in the ring: a pending
     /// receive ends, later sends fail.
     pub fn shutdown(&self) {
-        local::with(|local| local.ring.shutdown(self.inner.socket.descriptor()));
+        local::with(|local| local.ring().shutdown(self.inner.socket.descriptor()));
     }
 
     /// Waits until everything sent has left, then closes this handle. Put a time limit on it: a peer that
@@ -186,7 +186,7 @@ impl Stream {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        local::try_with(|local| self.socket.abandon(&local.ring));
+        local::try_with(|local| self.socket.abandon(local.ring()));
     }
 }
 

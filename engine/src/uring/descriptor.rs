@@ -31,6 +31,6 @@ impl Drop for Descriptor {
         // SAFETY: drop runs once, and nothing uses the field after it.
         let fd = unsafe { ManuallyDrop::take(&mut self.0) };
         // Where there is no ring (any more), dropping the descriptor is a plain close.
-        local::try_with(|local| local.ring.close(fd));
+        local::try_with(|local| local.ring().close(fd));
     }
 }

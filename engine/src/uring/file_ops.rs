@@ -25,7 +25,7 @@ fn transfer(len: usize) -> u32 {
 /// As [`super::Ring::start`].
 unsafe fn start(entry: squeue::Entry, fd: Option<&Rc<Descriptor>>, hold: Hold) -> Operation {
     // SAFETY: as the caller promises.
-    local::with(|local| unsafe { local.ring.start(entry, fd.cloned(), hold, false) })
+    local::with(|local| unsafe { local.ring().start(entry, fd.cloned(), hold, false) })
 }
 
 /// Reads `from..to` of `block` at `position` of the file.
@@ -74,7 +74,7 @@ pub(crate) fn write_then_sync(
     let write = write_entry(fd, position, &data);
     let sync = sync_entry(fd, true);
     // SAFETY: as in `write`; a sync has no memory.
-    local::with(|local| unsafe { local.ring.start_linked(write, sync, fd, Hold::Slice(data)) })
+    local::with(|local| unsafe { local.ring().start_linked(write, sync, fd, Hold::Slice(data)) })
 }
 
 /// Writes `data` piece after piece at `position`; may write less. At most `limits::IOVECS_MAX` pieces.
@@ -129,7 +129,7 @@ pub(crate) fn open(path: CString, flags: i32, mode: u32) -> Operation {
     let entry = opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), path.as_ptr());
     let entry = entry.flags(flags | libc::O_CLOEXEC).mode(mode).build();
     // SAFETY: the path lies on the heap and belongs to the operation.
-    local::with(|local| unsafe { local.ring.start(entry, None, Hold::Path(path), true) })
+    local::with(|local| unsafe { local.ring().start(entry, None, Hold::Path(path), true) })
 }
 
 /// Removes a file.

@@ -21,5 +21,5 @@ pub(crate) use file_ops::*;
 pub(crate) use hold::{Hold, Outgoing};
 pub(crate) use operation::Operation;
 pub(crate) use provided::Provided;
-pub(crate) use ring::{Ring, Wait};
+pub(crate) use ring::{Ring, RingCounters, Wait};
 pub(crate) use socket_ops::*;

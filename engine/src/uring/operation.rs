@@ -47,7 +47,7 @@ impl Future for Operation {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let key = self.key.expect("a finished operation is not polled");
-        let done = local::with(|local| local.ring.poll(key, cx.waker()));
+        let done = local::with(|local| local.ring().poll(key, cx.waker()));
         match done {
             Some(output) => {
                 self.key = None;
@@ -61,7 +61,7 @@ impl Future for Operation {
 impl Drop for Operation {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            local::try_with(|local| local.ring.abandon(key));
+            local::try_with(|local| local.ring().abandon(key));
         }
     }
 }
