@@ -320,6 +320,31 @@ fn every_offset_is_found_on_disk() {
 }
 
 #[test]
+fn a_batch_too_large_for_a_cold_read_is_not_passed_over() {
+    // A cold read that may not exceed its bytes found nothing that fitted at the end of a segment, took the segment for
+    // one that ends before the offset, and went on in the next: a consumer never saw the batches in between. Seed 7 of
+    // the simulation found it.
+    let dir = directory();
+    let path = dir.path().to_owned();
+    run(async move {
+        let config = LogConfig { segment_bytes: 12_000, ..LogConfig::default() };
+        let node = start(&path, 1, config, |store| store.cache_bytes = 0).await;
+        let small = node.produce(0, &batch(0, 1, 100)).await;
+        node.produce(0, &batch(1, 1, 10_000)).await;
+        node.produce(0, &batch(2, 1, 1_800)).await;
+        node.produce(0, &batch(3, 1, 100)).await;
+        written(&node).await;
+        let log = node.log(0);
+        let pieces = log.read_any(small.next_offset(), 2_000, false).await.unwrap();
+        assert!(pieces.is_empty(), "it gave {} pieces", pieces.len());
+        let pieces = log.read_any(small.next_offset(), 2_000, true).await.unwrap();
+        let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.to_vec()).collect();
+        assert_eq!(bases(&bytes), [1]);
+        node.stop().await;
+    });
+}
+
+#[test]
 fn a_slow_reader_pins_only_its_own_log() {
     // Goal: pieces held by a slow consumer stay right while everything around them is written behind and evicted.
     let dir = directory();

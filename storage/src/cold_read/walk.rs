@@ -32,6 +32,8 @@ pub struct ColdFound {
     pub bytes: usize,
     /// The index named a position where no batch begins: it should be built again.
     pub index_wrong: bool,
+    /// The segment holds a batch that contains or follows the offset wanted, even if it is larger than the read may be.
+    pub is_here: bool,
 }
 
 /// The bytes of a chunk, or why they could not be read.
@@ -117,7 +119,7 @@ impl<C: Chunks> SegmentWalk<C> {
             }
         }
         let Some(start) = start else {
-            return Ok(ColdFound { pieces: Vec::new(), bytes: 0, index_wrong });
+            return Ok(ColdFound { pieces: Vec::new(), bytes: 0, index_wrong, is_here: false });
         };
         self.start_reads(start, start + max as u64);
         self.held.retain(|(number, _)| *number >= start / CHUNK_BYTES);
@@ -134,7 +136,7 @@ impl<C: Chunks> SegmentWalk<C> {
         }
         let pieces = self.pieces(start, end).await?;
         self.read_ahead(start, end);
-        Ok(ColdFound { pieces, bytes: (end - start) as usize, index_wrong })
+        Ok(ColdFound { pieces, bytes: (end - start) as usize, index_wrong, is_here: true })
     }
 
     /// The header of the next batch of a read that began at `start`, its checksum verified; `None` when it does not fit.

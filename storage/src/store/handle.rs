@@ -231,7 +231,8 @@ impl LogHandle {
                 tracing::warn!(%dir, segment = %read.segment, "an index was wrong and is built again");
                 retention::forget_index(inner, cell, read.segment);
             }
-            if !found.pieces.is_empty() {
+            // Here, and perhaps larger than the read may be: going on behind it would leave it out.
+            if found.is_here {
                 return Ok(found.pieces);
             }
             let next = cell.log.borrow().read_on(&read);
