@@ -15,4 +15,6 @@ mod template;
 mod time;
 
 pub use command::{ConsumeArgs, run};
-pub use time::civil_from_days;
+pub use offset::Start;
+pub use template::{Template, print_json};
+pub use time::{civil_from_days, parse as parse_time};

@@ -21,3 +21,5 @@ mod record;
 mod sender;
 
 pub use command::{ProduceArgs, run};
+pub use input::lines;
+pub use record::{Shape, parse_delimiter, parse_header};
