@@ -214,6 +214,8 @@ fn directories_and_whole_files() {
         assert_ne!(system.kind, "unknown");
         let options = OpenOptions::new().write().create().direct();
         assert_eq!(File::open(&root.join("d"), options).await.is_ok(), system.supports_direct);
+        // With a file to ask, nothing is created, so that a full disk can be asked as well.
+        assert_eq!(file::file_system(&root).await.expect("asked"), system);
     });
 }
 

@@ -141,7 +141,8 @@ pub async fn syncfs(path: impl AsRef<Path>) -> io::Result<()> {
     .await
 }
 
-/// What file system the directory `path` lies on. Tries direct I/O on a file of its own, which it removes.
+/// What file system the directory `path` lies on. Tries direct I/O on a file that is there already, so that a full disk
+/// can be asked too; in an empty directory on a file of its own, which it removes.
 pub async fn file_system(path: impl AsRef<Path>) -> io::Result<FileSystem> {
     #[cfg(feature = "sim")]
     if let Some(system) = sim::file_system() {
@@ -157,6 +158,18 @@ pub async fn file_system(path: impl AsRef<Path>) -> io::Result<FileSystem> {
 }
 
 fn try_direct(directory: &Path) -> io::Result<bool> {
+    let mut direct = fs::OpenOptions::new();
+    direct.read(true).custom_flags(libc::O_DIRECT);
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            return is_taken(direct.open(entry.path()));
+        }
+    }
+    try_direct_on_new_file(directory)
+}
+
+fn try_direct_on_new_file(directory: &Path) -> io::Result<bool> {
     let name = directory.join(format!(".direct-{:016x}", crate::random::u64()));
     let mut options = fs::OpenOptions::new();
     let opened = options.write(true).create_new(true).custom_flags(libc::O_DIRECT).open(&name);
@@ -165,6 +178,11 @@ fn try_direct(directory: &Path) -> io::Result<bool> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
+    is_taken(opened)
+}
+
+/// Whether a file system takes the flag it was asked to open a file with.
+fn is_taken(opened: io::Result<fs::File>) -> io::Result<bool> {
     match opened {
         Ok(_) => Ok(true),
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),
