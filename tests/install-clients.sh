@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the real clients that the tests drive: kcat (Debian package), kafka-python (in a virtual
-# environment) and Apache Kafka's own tools (from their Maven artifacts), into target/test-clients.
+# environment) and Apache Kafka's own tools (from their Maven artifacts), into target/test-clients;
+# and what makes file systems for the tests that break disks (Debian packages).
 # Runs again at no cost: what is there stays.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -15,6 +16,12 @@ if ! command -v kcat >/dev/null; then
   as_root apt-get update -qq
   as_root apt-get install -y -qq kcat >/dev/null
 fi
+
+for package in e2fsprogs:mkfs.ext4 xfsprogs:mkfs.xfs mount:losetup; do
+  PATH=$PATH:/usr/sbin:/sbin command -v "${package#*:}" >/dev/null && continue
+  as_root apt-get update -qq
+  as_root apt-get install -y -qq "${package%%:*}" >/dev/null
+done
 
 if ! "$into/python/bin/python" -c 'import kafka' 2>/dev/null; then
   python3 -m venv "$into/python"

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rdkafka::message::Message;
+
 /// The value of the record `id` of `partition`: `bytes` bytes that follow from both.
 pub fn value(partition: i32, id: u64, bytes: usize) -> Vec<u8> {
     let mut state =
@@ -31,6 +33,21 @@ pub struct Seen {
     pub id: u64,
     /// Its value.
     pub value: Vec<u8>,
+}
+
+impl Seen {
+    /// The record of a message.
+    ///
+    /// # Panics
+    /// When it has no key of eight bytes, as every record of these tests has.
+    pub fn of(message: &impl Message) -> Self {
+        let key = message.key().expect("every record has a key");
+        Self {
+            offset: message.offset(),
+            id: u64::from_be_bytes(key.try_into().expect("a key is eight bytes")),
+            value: message.payload().unwrap_or_default().to_vec(),
+        }
+    }
 }
 
 /// What was sent to one partition and what of it was acknowledged.

@@ -5,11 +5,18 @@
 //! Nothing here knows how the broker works inside.
 
 pub mod broker_process;
+pub mod calls;
+pub mod churn;
 pub mod clients;
+pub mod counts;
+pub mod dice;
 pub mod disk;
 pub mod ledger;
 pub mod load;
 pub mod port;
+pub mod power_switch;
+pub mod storm;
+pub mod watcher;
 pub mod wire;
 
 pub use broker_process::{BrokerProcess, Settings};

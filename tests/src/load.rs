@@ -124,11 +124,14 @@ impl Load {
     pub fn run_for(&mut self, time: Duration) {
         let began = Instant::now();
         while began.elapsed() < time {
-            for _ in 0..40 {
-                self.send_one();
-            }
+            self.send(40);
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    /// Sends this many records more; waits for nothing but room in the queue.
+    pub fn send(&mut self, records: usize) {
+        (0..records).for_each(|_| self.send_one());
     }
 
     /// Sends until nothing was acknowledged for `quiet`; false if that does not happen in a minute.
@@ -137,7 +140,7 @@ impl Load {
         let (mut before, mut moved) = (self.acknowledged(), Instant::now());
         while began.elapsed() < PATIENCE {
             if self.producer.in_flight_count() < 20_000 {
-                (0..100).for_each(|_| self.send_one());
+                self.send(100);
             }
             std::thread::sleep(Duration::from_millis(10));
             let now = self.acknowledged();
@@ -170,10 +173,16 @@ impl Load {
     pub fn finish(self) -> Ledger {
         self.producer.flush(PATIENCE).expect("everything sent is reported");
         assert_eq!(self.failures(), Vec::<String>::new(), "records were given up");
+        self.ledger()
+    }
+
+    /// What was sent and acknowledged until now.
+    pub fn ledger(&self) -> Ledger {
         self.reports.ledger.lock().expect("no holder panics").clone()
     }
 
-    fn acknowledged(&self) -> usize {
+    /// How many records were acknowledged until now.
+    pub fn acknowledged(&self) -> usize {
         self.reports.ledger.lock().expect("no holder panics").acknowledged_count()
     }
 
@@ -213,6 +222,11 @@ impl Load {
 
 /// A reader of one partition from `from` on.
 pub fn reader(bootstrap: &str, topic: &str, partition: i32, from: Offset) -> BaseConsumer {
+    reader_of(bootstrap, &[(topic.to_owned(), partition)], from)
+}
+
+/// A reader of these partitions, of each from `from` on.
+pub fn reader_of(bootstrap: &str, partitions: &[(String, i32)], from: Offset) -> BaseConsumer {
     let consumer: BaseConsumer = client(bootstrap)
         .set("group.id", "unused")
         .set("enable.auto.commit", "false")
@@ -223,29 +237,50 @@ pub fn reader(bootstrap: &str, topic: &str, partition: i32, from: Offset) -> Bas
         .create()
         .expect("the settings are right");
     let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, partition, from).expect("the offset is legal");
+    for (topic, partition) in partitions {
+        list.add_partition_offset(topic, *partition, from).expect("the offset is legal");
+    }
     consumer.assign(&list).expect("a partition can be assigned");
     consumer
 }
 
 /// Every record of a partition, from the start to the end it has now.
 pub fn read_all(bootstrap: &str, topic: &str, partition: i32) -> Vec<Seen> {
-    let consumer = reader(bootstrap, topic, partition, Offset::Beginning);
-    let (low, high) = consumer
-        .fetch_watermarks(topic, partition, PATIENCE)
-        .expect("the broker answers ListOffsets");
-    let mut seen = Vec::new();
+    let one = [(topic.to_owned(), partition)];
+    read_partitions(bootstrap, &one).pop().expect("one list for each partition")
+}
+
+/// Every record of these partitions, each from its start to the end it has now, in the same order.
+pub fn read_partitions(bootstrap: &str, partitions: &[(String, i32)]) -> Vec<Vec<Seen>> {
+    let consumer = reader_of(bootstrap, partitions, Offset::Beginning);
+    let ends: Vec<(i64, i64)> = partitions
+        .iter()
+        .map(|(topic, partition)| {
+            let ends = consumer.fetch_watermarks(topic, *partition, PATIENCE);
+            ends.expect("the broker answers ListOffsets")
+        })
+        .collect();
+    let mut seen = vec![Vec::new(); partitions.len()];
+    let is_read = |seen: &Vec<Seen>, (low, high): &(i64, i64)| {
+        low >= high || seen.last().is_some_and(|last| last.offset + 1 >= *high)
+    };
     let began = Instant::now();
-    while low < high && seen.last().is_none_or(|last: &Seen| last.offset + 1 < high) {
-        assert!(began.elapsed() < PATIENCE, "only {} records before the end {high}", seen.len());
+    while !seen.iter().zip(&ends).all(|(seen, ends)| is_read(seen, ends)) {
+        let counts: Vec<usize> = seen.iter().map(Vec::len).collect();
+        assert!(began.elapsed() < PATIENCE, "only {counts:?} records of {partitions:?}, {ends:?}");
         let Some(answer) = consumer.poll(Duration::from_millis(200)) else { continue };
         let message = answer.expect("the broker answers Fetch");
-        let key = message.key().expect("every record has a key");
-        seen.push(Seen {
-            offset: message.offset(),
-            id: u64::from_be_bytes(key.try_into().expect("a key is eight bytes")),
-            value: message.payload().unwrap_or_default().to_vec(),
-        });
+        let at = partitions
+            .iter()
+            .position(|(topic, partition)| {
+                topic == message.topic() && *partition == message.partition()
+            })
+            .expect("only what was assigned is read");
+        seen[at].push(Seen::of(&message));
+    }
+    // What came in after the question where the end is does not count.
+    for (seen, (_, high)) in seen.iter_mut().zip(&ends) {
+        seen.retain(|record| record.offset < *high);
     }
     seen
 }

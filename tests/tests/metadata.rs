@@ -11,24 +11,13 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use bytes::Bytes;
-use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
-use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
-use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
-use kafka_protocol::messages::incremental_alter_configs_request::{
-    AlterConfigsResource, AlterableConfig,
-};
-use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{
-    CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest,
-    IncrementalAlterConfigsRequest, InitProducerIdRequest, MetadataRequest, TopicName,
-};
-use kafka_protocol::protocol::{Request, StrBytes};
-use tests::wire::{Answer, Wire};
+use tests::calls::{Calls, Code};
+use tests::dice::Dice;
 use tests::{BrokerProcess, Settings, load};
 
 const ROUNDS: u64 = 15;
 const CLIENTS: u64 = 2;
+const RETENTION: &str = "retention.ms";
 const TOPICS_PER_CLIENT: u64 = 6;
 
 /// A topic as a client believes it to be; `None` is a topic that does not exist.
@@ -53,7 +42,7 @@ fn answered_changes_survive_kills() {
         let (done, dones) = mpsc::channel();
         for (client, model) in models.drain(..).enumerate() {
             let (done, address) = (done.clone(), broker.address());
-            let mut random = Random(round * CLIENTS + client as u64 + 1);
+            let mut random = Dice(round * CLIENTS + client as u64 + 1);
             thread::spawn(move || {
                 let model = change_until_killed(address, client as u64, model, &mut random);
                 done.send((client, model)).expect("the test waits for its clients");
@@ -83,7 +72,7 @@ fn change_until_killed(
     address: SocketAddr,
     client: u64,
     mut model: Model,
-    random: &mut Random,
+    random: &mut Dice,
 ) -> Model {
     let mut calls = Calls::connect(address);
     loop {
@@ -101,16 +90,19 @@ fn change_until_killed(
                 let (partitions, retention) = (1 + random.below(5), 1 + random.below(1_000_000));
                 (
                     Some((partitions as usize, Some(retention))),
-                    calls.create(&name, partitions as i32, retention),
+                    create(&mut calls, &name, partitions as i32, retention),
                 )
             }
-            (Some(_), 0) => (None, calls.delete(&name)),
+            (Some(_), 0) => (None, done(calls.delete(&name), &name)),
             (Some((partitions, retention)), 1) if partitions < 20 => {
-                (Some((partitions + 1, retention)), calls.grow(&name, partitions as i32 + 1))
+                let answer = calls.grow(&name, partitions as i32 + 1);
+                (Some((partitions + 1, retention)), done(answer, &name))
             }
             (Some((partitions, _)), _) => {
                 let retention = (random.below(4) > 0).then(|| 1 + random.below(1_000_000));
-                (Some((partitions, retention)), calls.set_retention(&name, retention))
+                let text = retention.map(|ms| ms.to_string());
+                let answer = calls.set(&name, RETENTION, text.as_deref());
+                (Some((partitions, retention)), done(answer, &name))
             }
         };
         if answered.is_none() {
@@ -126,7 +118,7 @@ fn change_until_killed(
 /// `None` if it hangs up.
 fn compare(calls: &mut Calls, model: &mut Model, round: u64) -> Option<()> {
     if let Some((name, after)) = model.unanswered.take() {
-        let found = calls.describe(&name)?;
+        let found = describe(calls, &name)?;
         let before = model.topics.get(&name).copied().flatten();
         assert!(
             found == before || found == after,
@@ -135,7 +127,7 @@ fn compare(calls: &mut Calls, model: &mut Model, round: u64) -> Option<()> {
         model.topics.insert(name, found);
     }
     for (name, believed) in &model.topics {
-        assert_eq!(calls.describe(name)?, *believed, "round {round}: {name}");
+        assert_eq!(describe(calls, name)?, *believed, "round {round}: {name}");
     }
     Some(())
 }
@@ -151,7 +143,7 @@ fn a_deleted_topic_leaves_nothing_behind() {
     load.run_for(Duration::from_millis(300));
     load.finish();
     let mut calls = Calls::connect(broker.address());
-    calls.delete("gone").expect("the broker answers");
+    done(calls.delete("gone"), "gone").expect("the broker answers");
     for _ in 0..2 {
         broker.kill();
         broker.restart();
@@ -175,126 +167,19 @@ fn names_in(directory: &Path) -> Vec<String> {
     entries.map(|entry| name(entry.expect("it is readable"))).collect()
 }
 
-/// A connection that makes calls; `None` where the broker was killed before it answered.
-struct Calls {
-    wire: Wire,
-    correlation_id: i32,
+fn create(calls: &mut Calls, name: &str, partitions: i32, retention: u64) -> Option<()> {
+    done(calls.create(name, partitions, &[(RETENTION, &retention.to_string())]), name)
 }
 
-impl Calls {
-    fn connect(address: SocketAddr) -> Calls {
-        Calls { wire: Wire::connect(address), correlation_id: 0 }
-    }
-
-    fn call<T: Request>(&mut self, version: i16, request: &T) -> Option<T::Response> {
-        self.correlation_id += 1;
-        let id = self.correlation_id;
-        let frame = protocol::client::request(version, id, Some("metadata-test"), request);
-        self.wire.send(&frame.expect("the request fits its version"));
-        let frame = match self.wire.answer() {
-            Answer::Frame(frame) => frame,
-            ended => {
-                eprintln!("call {id}: {ended:?}");
-                return None;
-            }
-        };
-        let response = protocol::client::response::<T>(version, id, &Bytes::from(frame));
-        Some(response.expect("the answer fits its version"))
-    }
-
-    fn create(&mut self, name: &str, partitions: i32, retention: u64) -> Option<()> {
-        let config = CreatableTopicConfig::default()
-            .with_name(text("retention.ms"))
-            .with_value(Some(text(&retention.to_string())));
-        let topic = CreatableTopic::default()
-            .with_name(topic(name))
-            .with_num_partitions(partitions)
-            .with_replication_factor(1)
-            .with_configs(vec![config]);
-        let request = CreateTopicsRequest::default().with_topics(vec![topic]);
-        let answer = self.call(7, &request)?;
-        assert_eq!(answer.topics[0].error_code, 0, "create {name}");
-        Some(())
-    }
-
-    fn delete(&mut self, name: &str) -> Option<()> {
-        let request = DeleteTopicsRequest::default().with_topic_names(vec![topic(name)]);
-        let answer = self.call(5, &request)?;
-        assert_eq!(answer.responses[0].error_code, 0, "delete {name}");
-        Some(())
-    }
-
-    fn grow(&mut self, name: &str, count: i32) -> Option<()> {
-        let topic = CreatePartitionsTopic::default()
-            .with_name(topic(name))
-            .with_count(count)
-            .with_assignments(None);
-        let request = CreatePartitionsRequest::default().with_topics(vec![topic]);
-        let answer = self.call(3, &request)?;
-        assert_eq!(answer.results[0].error_code, 0, "grow {name}");
-        Some(())
-    }
-
-    fn set_retention(&mut self, name: &str, retention: Option<u64>) -> Option<()> {
-        let config = AlterableConfig::default()
-            .with_name(text("retention.ms"))
-            .with_config_operation(i8::from(retention.is_none()))
-            .with_value(retention.map(|ms| text(&ms.to_string())));
-        let resource = AlterConfigsResource::default()
-            .with_resource_type(2)
-            .with_resource_name(text(name))
-            .with_configs(vec![config]);
-        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
-        let answer = self.call(1, &request)?;
-        assert_eq!(answer.responses[0].error_code, 0, "alter {name}");
-        Some(())
-    }
-
-    fn producer_id(&mut self) -> Option<i64> {
-        let request = InitProducerIdRequest::default().with_transactional_id(None);
-        let answer = self.call(4, &request)?;
-        assert_eq!(answer.error_code, 0);
-        Some(answer.producer_id.0)
-    }
-
-    /// The topic as the broker tells it, over the two APIs that tell of it.
-    fn describe(&mut self, name: &str) -> Option<Belief> {
-        let request = MetadataRequest::default()
-            .with_topics(Some(vec![MetadataRequestTopic::default().with_name(Some(topic(name)))]))
-            .with_allow_auto_topic_creation(false);
-        let metadata = self.call(12, &request)?;
-        let found = &metadata.topics[0];
-        if found.error_code == 3 {
-            return Some(None);
-        }
-        assert_eq!(found.error_code, 0, "{name}");
-        let resource = DescribeConfigsResource::default()
-            .with_resource_type(2)
-            .with_resource_name(text(name))
-            .with_configuration_keys(Some(vec![text("retention.ms")]));
-        let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
-        let answer = self.call(4, &request)?;
-        let config = &answer.results[0].configs[0];
-        let own = (config.config_source == 1).then(|| config.value.as_deref().unwrap_or_default());
-        Some(Some((found.partitions.len(), own.map(|ms| ms.parse().expect("a number")))))
-    }
+/// The topic as the broker tells it, over the two APIs that tell of it.
+fn describe(calls: &mut Calls, name: &str) -> Option<Belief> {
+    let Some(partitions) = calls.partitions(name)? else { return Some(None) };
+    let own = calls.own_setting(name, RETENTION)?;
+    Some(Some((partitions, own.map(|ms| ms.parse().expect("a number")))))
 }
 
-fn topic(name: &str) -> TopicName {
-    TopicName(text(name))
-}
-
-fn text(text: &str) -> StrBytes {
-    StrBytes::from_string(text.to_owned())
-}
-
-/// A small generator, so that a round makes the same choices every time.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 =
-            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
+/// A change that was answered was made.
+fn done(answer: Option<Code>, name: &str) -> Option<()> {
+    assert_eq!(answer.unwrap_or_default(), 0, "{name} was refused");
+    answer.map(|_| ())
 }
