@@ -142,6 +142,18 @@ pub(crate) struct Arena {
     region: Option<(NonNull<u8>, usize)>,
     line: RefCell<BTreeMap<u64, (usize, Waker)>>,
     tickets: Cell<u64>,
+    #[cfg(feature = "sim")]
+    simulated: Option<Simulated>,
+}
+
+/// What the memory of a simulated shard holds when it is handed out.
+#[cfg(feature = "sim")]
+#[derive(Clone, Copy)]
+pub(crate) enum Simulated {
+    /// Zeros at first, then what its last owner left: as on a real shard.
+    AsLeft,
+    /// This byte everywhere.
+    Filled(u8),
 }
 
 impl Arena {
@@ -178,7 +190,28 @@ impl Arena {
             region,
             line: RefCell::default(),
             tickets: Cell::new(0),
+            #[cfg(feature = "sim")]
+            simulated: None,
         })
+    }
+
+    /// The arena of a simulated shard.
+    #[cfg(feature = "sim")]
+    pub fn simulated(budget: usize, memory: Simulated, remote: Arc<Remote>) -> Arena {
+        let arena = Arena::new(budget, 0, remote).expect("an arena without a region maps nothing");
+        Arena { simulated: Some(memory), ..arena }
+    }
+
+    fn map(&self, len: usize) -> io::Result<Mapping> {
+        #[cfg(feature = "sim")]
+        if let Some(memory) = self.simulated {
+            let mut mapping = Mapping::reused(len)?;
+            if let Simulated::AsLeft = memory {
+                mapping.clear();
+            }
+            return Ok(mapping);
+        }
+        Mapping::new(len)
     }
 
     pub fn home(&self) -> &Arc<Home> {
@@ -244,7 +277,18 @@ impl Arena {
         };
         self.used.set(self.used.get() + cost);
         let len = bytes.max(ALIGN).next_multiple_of(ALIGN);
-        Some(Block::new(memory, len, self.home.clone()))
+        let block = Block::new(memory, len, self.home.clone());
+        #[cfg(feature = "sim")]
+        let block = self.filled(block);
+        Some(block)
+    }
+
+    #[cfg(feature = "sim")]
+    fn filled(&self, mut block: Block) -> Block {
+        if let Some(Simulated::Filled(byte)) = self.simulated {
+            block.fill(byte);
+        }
+        block
     }
 
     fn take_part(&self, order: u8) -> Option<Memory> {
@@ -256,7 +300,7 @@ impl Arena {
             None => {
                 // Plain chunks may add up to more than the budget while all are thinly used; bounded by
                 // the halves a buddy chunk can lose: at most one chunk per live block.
-                let mapping = Mapping::new(BLOCK_CHUNK_BYTES).ok()?;
+                let mapping = self.map(BLOCK_CHUNK_BYTES).ok()?;
                 let base = mapping.base();
                 self.home.lock_mappings().insert(base.as_ptr().addr(), mapping);
                 chunks.add(base, false, UNREGISTERED)
@@ -276,7 +320,7 @@ impl Arena {
             self.kept_bytes.set(self.kept_bytes.get() - len);
             return Some(Memory { base, cost, chunk: OWN_MAPPING, registered: UNREGISTERED });
         }
-        let mapping = Mapping::new(cost).ok()?;
+        let mapping = self.map(cost).ok()?;
         let base = mapping.base();
         self.home.lock_mappings().insert(base.as_ptr().addr(), mapping);
         Some(Memory { base, cost, chunk: OWN_MAPPING, registered: UNREGISTERED })

@@ -11,6 +11,9 @@ pub(crate) struct Mapping {
     len: usize,
     /// What was mapped, with the slack that alignment took.
     mapped: (NonNull<u8>, usize),
+    /// Kept by its thread for the next world instead of being given back.
+    #[cfg(feature = "sim")]
+    reused: bool,
 }
 
 // SAFETY: a mapping is plain memory; it belongs to whoever holds the value, on any thread.
@@ -23,7 +26,13 @@ impl Mapping {
     pub fn new(len: usize) -> io::Result<Mapping> {
         let len = len.next_multiple_of(super::ALIGN);
         let base = map(len)?;
-        Ok(Mapping { base, len, mapped: (base, len) })
+        Ok(Mapping {
+            base,
+            len,
+            mapped: (base, len),
+            #[cfg(feature = "sim")]
+            reused: false,
+        })
     }
 
     /// Maps `len` bytes aligned to 2 MiB and asks for huge pages there; without them it works as well.
@@ -37,7 +46,33 @@ impl Mapping {
         let base = unsafe { mapped.add(skip) };
         // SAFETY: the range lies inside the mapping made above; the advice changes no contents.
         unsafe { libc::madvise(base.as_ptr().cast(), len, libc::MADV_HUGEPAGE) };
-        Ok(Mapping { base, len, mapped: (mapped, whole) })
+        Ok(Mapping {
+            base,
+            len,
+            mapped: (mapped, whole),
+            #[cfg(feature = "sim")]
+            reused: false,
+        })
+    }
+
+    /// As [`Mapping::new`], for a simulated shard: one that an earlier shard of this thread has left, as it
+    /// left it, or a new one.
+    #[cfg(feature = "sim")]
+    pub fn reused(len: usize) -> io::Result<Mapping> {
+        let len = len.next_multiple_of(super::ALIGN);
+        let mut mapping = match left::take(len) {
+            Some(mapping) => mapping,
+            None => Mapping::new(len)?,
+        };
+        mapping.reused = true;
+        Ok(mapping)
+    }
+
+    /// Fills it with zeros, as a new one is.
+    #[cfg(feature = "sim")]
+    pub fn clear(&mut self) {
+        // SAFETY: the range is mapped and writable, and `&mut self` says that no block is in it.
+        unsafe { self.base.write_bytes(0, self.len) };
     }
 
     pub fn base(&self) -> NonNull<u8> {
@@ -61,8 +96,49 @@ fn map(len: usize) -> io::Result<NonNull<u8>> {
     Ok(NonNull::new(base.cast()).expect("mmap gives an address or MAP_FAILED"))
 }
 
+/// Mappings that simulated shards of this thread have left: thousands of worlds need not fault in the same
+/// pages each.
+#[cfg(feature = "sim")]
+mod left {
+    use std::cell::RefCell;
+
+    use super::Mapping;
+
+    const BYTES_MAX: usize = 64 << 20;
+
+    thread_local! {
+        static LEFT: RefCell<Vec<Mapping>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(super) fn take(len: usize) -> Option<Mapping> {
+        LEFT.with_borrow_mut(|left| {
+            let found = left.iter().rposition(|mapping| mapping.len == len)?;
+            Some(left.swap_remove(found))
+        })
+    }
+
+    /// Keeps the mapping; the caller's is gone if so. False without room, or when the thread ends.
+    pub(super) fn keep(mapping: &Mapping) -> bool {
+        let keep = |left: &RefCell<Vec<Mapping>>| {
+            let mut left = left.borrow_mut();
+            let bytes: usize = left.iter().map(|mapping| mapping.len).sum();
+            let fits = bytes + mapping.len <= BYTES_MAX;
+            if fits {
+                let (base, len, mapped) = (mapping.base, mapping.len, mapping.mapped);
+                left.push(Mapping { base, len, mapped, reused: false });
+            }
+            fits
+        };
+        LEFT.try_with(keep) == Ok(true)
+    }
+}
+
 impl Drop for Mapping {
     fn drop(&mut self) {
+        #[cfg(feature = "sim")]
+        if self.reused && left::keep(self) {
+            return;
+        }
         // SAFETY: the range is exactly what mmap returned, unmapped once, here; owners of a Mapping
         // drop it only when nothing refers to its memory any more.
         unsafe { libc::munmap(self.mapped.0.as_ptr().cast(), self.mapped.1) };

@@ -23,6 +23,8 @@ pub use parcel::{Parcel, Piece};
 pub use slice::Slice;
 
 pub(crate) use arena::Arena;
+#[cfg(feature = "sim")]
+pub(crate) use arena::Simulated;
 pub(crate) use mapping::Mapping;
 
 /// Alignment of every block, in memory and in length.

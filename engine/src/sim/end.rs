@@ -85,6 +85,11 @@ pub(super) fn watching<R>(part: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Forgets what earlier processes said.
+pub(super) fn forget() {
+    drop(MESSAGE.take());
+}
+
 /// What a caught payload says of the process.
 pub(super) fn end_of<T>(payload: Box<dyn Any + Send>) -> ProcessEnd<T> {
     match payload.downcast::<Ending>() {

@@ -11,7 +11,7 @@ use std::task::Waker;
 
 use super::end::{self, Crash, ProcessEnd};
 use super::shared::Shared;
-use crate::buffer::Arena;
+use crate::buffer::{Arena, Simulated};
 use crate::executor::Executor;
 use crate::limits::{BLOCKING_JOBS_MAX, LONG_TASK, TURN_POLLS_MAX};
 use crate::local::{self, Local};
@@ -67,7 +67,14 @@ impl Process {
         assert!(!shared.is_running(), "a world runs one process at a time");
         assert!(local::try_with(|_| ()).is_none(), "a shard runs no world");
         shared.start_process();
-        let shards = (0..shards).map(|i| SimShard::new(&shared, i as u16, memory_bytes)).collect();
+        end::forget();
+        let memory = match shared.scheduler.below(4) {
+            0 | 1 => Simulated::AsLeft,
+            2 => Simulated::Filled(0),
+            _ => Simulated::Filled(shared.scheduler.u64() as u8),
+        };
+        let shard = |i| SimShard::new(&shared, i as u16, memory_bytes, memory);
+        let shards = (0..shards).map(shard).collect();
         Process { shared, shards }
     }
 
@@ -248,7 +255,15 @@ impl Process {
     fn clear(&mut self, cut_power: bool) -> Result<(), Panic> {
         let mut result = Ok(());
         for shard in &self.shards {
-            result = result.and(shard.act(|local| local.executor.clear()));
+            // A destructor that panics leaves the others to the next try.
+            for _ in 0..=shard.local.executor.len() {
+                let cleared = shard.act(|local| local.executor.clear());
+                let done = cleared.is_ok();
+                result = result.and(cleared);
+                if done {
+                    break;
+                }
+            }
         }
         let in_flight = self.shared.take_in_flight();
         self.shared.disk.borrow_mut().end_process();
@@ -278,9 +293,9 @@ impl Process {
 }
 
 impl SimShard {
-    fn new(shared: &Rc<Shared>, number: u16, memory_bytes: usize) -> SimShard {
+    fn new(shared: &Rc<Shared>, number: u16, memory_bytes: usize, memory: Simulated) -> SimShard {
         let remote = Remote::register_simulated();
-        let arena = Arena::new(memory_bytes, 0, remote.clone());
+        let arena = Arena::simulated(memory_bytes, memory, remote.clone());
         let host = Host { shared: shared.clone(), counters: RingCounters::default() };
         let local = Rc::new(Local {
             shard: ShardId(number),
@@ -291,7 +306,7 @@ impl SimShard {
             blocking: Semaphore::new(u64::from(BLOCKING_JOBS_MAX)),
             counters: Counters::default(),
             host: local::Host::Sim(host),
-            arena: arena.expect("an arena without a region maps nothing"),
+            arena,
             remote,
         });
         let free_at = shared.now() + shared.scheduler.below(200_000);

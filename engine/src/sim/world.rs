@@ -33,7 +33,7 @@ pub struct World {
 }
 
 /// Polls of one process after which it is held to go round in circles.
-const POLLS_MAX: u64 = 200_000_000;
+const POLLS_MAX: u64 = 20_000_000;
 
 impl World {
     /// A machine with an empty disk.

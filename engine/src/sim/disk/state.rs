@@ -394,7 +394,7 @@ impl DiskState {
         for id in ids {
             let dirty = match &self.nodes[&id].kind {
                 Kind::File(content) => !content.is_durable(),
-                Kind::Dir(_) => true,
+                Kind::Dir(names) => names.pending().next().is_some(),
             };
             let fails = dirty && self.sync_fails(id);
             failed |= fails;
