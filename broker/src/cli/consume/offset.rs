@@ -32,7 +32,7 @@ impl Start {
             return time::parse(at, now_ms).map(Start::Time);
         }
         match text.parse::<i64>() {
-            Ok(offset) if text.starts_with('-') => Ok(Start::Last(-offset)),
+            Ok(offset) if text.starts_with('-') => Ok(Start::Last(offset.saturating_neg())),
             Ok(offset) => Ok(Start::At(offset)),
             Err(_) => Err(format!("`{text}` is no offset: write start, end, N, -N or @time")),
         }
@@ -66,10 +66,11 @@ mod tests {
         check("end", Some(Start::End));
         check("42", Some(Start::At(42)));
         check("-10", Some(Start::Last(10)));
+        check("-9223372036854775808", Some(Start::Last(i64::MAX)));
         check("@5", Some(Start::Time(5)));
         check("@-1m", Some(Start::Time(0)));
         check("@1970-01-02", Some(Start::Time(86_400_000)));
-        for wrong in ["", "@", "first", "1.5", "@soon"] {
+        for wrong in ["", "@", "first", "1.5", "@soon", "@--1m"] {
             check(wrong, None);
         }
     }

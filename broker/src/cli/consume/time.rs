@@ -51,8 +51,10 @@ pub fn parse(text: &str, now_ms: i64) -> Result<i64, String> {
             'd' => 86_400_000,
             _ => return Err(wrong()),
         };
-        let number: i64 = ago[..ago.len() - 1].parse().map_err(|_| wrong())?;
-        return number.checked_mul(factor).map(|ago| (now_ms - ago).max(0)).ok_or_else(wrong);
+        // Digits alone: with a sign of its own it would lie ahead.
+        let number = digits(&ago[..ago.len() - 1], 1, 18).ok_or_else(wrong)?;
+        let ago = number.checked_mul(factor).ok_or_else(wrong)?;
+        return Ok(now_ms.saturating_sub(ago).max(0));
     }
     date_and_time(text).ok_or_else(wrong)
 }
@@ -93,7 +95,11 @@ fn offset_ms(text: &str) -> Option<i64> {
     if text == "Z" {
         return Some(0);
     }
-    let sign = if text.starts_with('-') { -1 } else { 1 };
+    let sign = match text.chars().next() {
+        Some('+') => 1,
+        Some('-') => -1,
+        _ => return None,
+    };
     let (hours, minutes) = text[1..].split_once(':')?;
     Some(sign * (digits(hours, 2, 2)? * 60 + digits(minutes, 2, 2)?) * 60_000)
 }
@@ -133,6 +139,11 @@ mod tests {
         check("2026-11-22T11:37:48-01:30", Some(1_795_352_868_000));
         for wrong in
             ["", "-", "-5", "-5y", "yesterday", "2026-13-01", "2026-02-30", "2026-1-1T25:00"]
+        {
+            check(wrong, None);
+        }
+        for wrong in
+            ["--5m", "-+5m", "--9223372036854775s", "-99999999999999d", "2026-11-22T10:00Z05:00"]
         {
             check(wrong, None);
         }
