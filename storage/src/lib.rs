@@ -32,3 +32,5 @@ pub mod cold_read;
 mod seal;
 pub mod store;
 pub mod write_behind;
+
+pub mod verify;

@@ -16,6 +16,7 @@ pub mod load;
 pub mod port;
 pub mod power_switch;
 pub mod storm;
+pub mod verify;
 pub mod watcher;
 pub mod wire;
 

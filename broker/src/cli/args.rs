@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use super::client::Cluster;
 use super::failure::Failure;
 use super::output::{Format, Output};
-use super::{consume, dump, generate, logs, produce, serve, storage, topic};
+use super::{consume, dump, generate, logs, produce, serve, storage, topic, verify};
 
 const EXAMPLES: &str = "\
 EXAMPLES:
@@ -103,7 +103,9 @@ pub enum Command {
     Consume(consume::ConsumeArgs),
     /// Format a data directory and say what it holds
     Storage(storage::StorageArgs),
-    /// Verify and print the files of a data directory
+    /// Check everything in a data directory whose broker is down
+    Verify(verify::VerifyArgs),
+    /// Verify and print single files of a data directory
     Dump(dump::DumpArgs),
     /// Write reference pages and other texts
     Generate(generate::GenerateArgs),
@@ -140,6 +142,7 @@ fn run(cli: &Cli, output: &Output) -> Result<u8, Failure> {
         Command::Produce(args) => produce::run(args, output),
         Command::Consume(args) => consume::run(args, output),
         Command::Storage(args) => storage::run(args, output),
+        Command::Verify(args) => verify::run(args, output),
         Command::Dump(args) => dump::run(args, output),
         Command::Generate(args) => generate::run(args),
     }

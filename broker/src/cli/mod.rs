@@ -17,6 +17,7 @@
 //! | [`produce`] | `heddle produce` |
 //! | [`consume`] | `heddle consume` |
 //! | [`dump`] | `heddle dump` |
+//! | [`verify`] | `heddle verify` |
 //! | [`generate`] | `heddle generate` |
 
 pub mod args;
@@ -35,5 +36,6 @@ pub mod progress;
 pub mod serve;
 pub mod storage;
 pub mod topic;
+pub mod verify;
 
 pub use args::main;

@@ -19,7 +19,7 @@ use crate::limits::{
 };
 
 /// The file name, less its endings, of the metadata log in the data directory.
-const LOG_NAME: &str = "metadata";
+pub const LOG_NAME: &str = "metadata";
 
 /// A new image and what is new in it.
 #[derive(Clone, Debug)]

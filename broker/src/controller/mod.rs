@@ -25,7 +25,7 @@ pub use command::{
     Command, ConfigEdit, ConfigOperation, ConfigResource, ConfigTarget, MorePartitions, NewTopic,
     Outcome, TopicReference,
 };
-pub use edge::{Controller, ControllerError, Publication};
+pub use edge::{Controller, ControllerError, LOG_NAME, Publication};
 pub use handle::ControllerHandle;
 pub use image::{Change, Configs, Image, Partition, ReplayError, Tombstone, Topic};
 pub use plan::{Planner, Rules};

@@ -16,7 +16,7 @@ use engine::task::{self, JoinHandle, Queue};
 use engine::time::{self, Instant};
 use storage::ids::{LeaderEpoch, LogId};
 use storage::log_state::LogState;
-use storage::node::{Known, Node, RecoveryReport};
+use storage::node::{Node, RecoveryReport};
 use storage::store::Store;
 
 use super::error::ServerError;
@@ -108,7 +108,7 @@ async fn start(
     let dir = config.data_dir.join("metadata");
     let controller = Controller::open(&dir, &cluster_id, Rules::of(&config)).await?;
     let image = controller.image();
-    let mut recovery = node.recover(&known(&image), shards as u16).await?;
+    let mut recovery = node.recover(&logs::known(&image), shards as u16).await?;
     let generation = recovery.generation;
 
     let mut states: Vec<Vec<LogState>> = Vec::new();
@@ -218,16 +218,4 @@ async fn stopped(shard: &Shard, phase: StopPhase) {
             "shards go through the phases together"
         );
     }
-}
-
-/// Every log the metadata knows of, so that recovery can tell a deleted one from an unknown one.
-fn known(image: &Image) -> Known {
-    let mut known = Known::default();
-    for topic in image.topics() {
-        for id in logs::logs(topic, 0) {
-            known.logs.insert(id, logs::log_dir(topic, id.partition));
-        }
-    }
-    known.deleted_topics.extend(image.tombstones().keys().map(|id| id.0));
-    known
 }

@@ -7,6 +7,7 @@ use engine::task::{self, Queue};
 use storage::batch::TimestampType;
 use storage::ids::LogId;
 use storage::log::LogConfig;
+use storage::node::Known;
 
 use super::shard::Shard;
 use crate::config::{self, BrokerConfig, TopicConfig, Validation};
@@ -105,6 +106,18 @@ pub fn topic_dir(name: &str, id: TopicId) -> String {
     // Names are ASCII (checked at creation). 200 characters leave room for the id in a file name.
     let name = &name[..name.len().min(200)];
     format!("{name}.{id}")
+}
+
+/// Every log the metadata knows of, so that a deleted one can be told from an unknown one.
+pub fn known(image: &Image) -> Known {
+    let mut known = Known::default();
+    for topic in image.topics() {
+        for id in logs(topic, 0) {
+            known.logs.insert(id, log_dir(topic, id.partition));
+        }
+    }
+    known.deleted_topics.extend(image.tombstones().keys().map(|id| id.0));
+    known
 }
 
 /// The settings in force for a topic's logs.

@@ -6,7 +6,6 @@ mod place;
 
 pub use error::StartError;
 pub use host::{HostFacts, host};
-pub(crate) use place::lock_holder;
-pub use place::{bind, directory_locked, no_direct_io};
+pub use place::{bind, directory_locked, lock_holder, no_direct_io};
 
 pub(crate) use host::{no_memory, no_ring, no_thread, warn_unregistered};

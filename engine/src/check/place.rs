@@ -87,7 +87,7 @@ fn process_name(pid: u32) -> String {
 }
 
 /// The process that holds a `flock` on the file at `path`: its id and name.
-pub(crate) fn lock_holder(path: &Path) -> Option<(u32, String)> {
+pub fn lock_holder(path: &Path) -> Option<(u32, String)> {
     let file = fs::metadata(path).ok()?;
     let (major, minor) = (libc::major(file.dev()), libc::minor(file.dev()));
     let wanted = format!("{major:02x}:{minor:02x}:{}", file.ino());

@@ -131,6 +131,14 @@ impl SegmentIndex {
         self.entries.is_empty()
     }
 
+    /// Entry `at`, counted from 0: the largest timestamp of all batches before, then base offset and position of a batch.
+    pub fn place(&self, at: usize) -> Option<(i64, Offset, FilePosition)> {
+        let entry = self.entries.get(at)?;
+        let offset = self.base_offset + Count(i64::from(entry.relative_offset.get()));
+        let position = FilePosition(u64::from(entry.position.get()));
+        Some((entry.max_timestamp_before.get(), offset, position))
+    }
+
     /// Takes in the next batch of the segment, `len` bytes long.
     ///
     /// A batch out of reach of an entry (4 GiB or offsets from the base) is covered, only without an entry of its own;

@@ -109,6 +109,11 @@ impl Producers {
         self.entries.is_empty()
     }
 
+    /// Where a producer stands: its epoch and the sequence number of its last record; -1 before its first.
+    pub fn standing(&self, id: ProducerId) -> Option<(i16, i32)> {
+        self.entries.get(&id).map(|entry| (entry.epoch, entry.last_sequence))
+    }
+
     /// Judges a batch; changes nothing.
     pub fn check(&self, stamp: &ProducerStamp) -> Verdict {
         let Some(entry) = self.entries.get(&stamp.id) else { return Verdict::Fresh };

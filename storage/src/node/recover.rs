@@ -31,7 +31,8 @@ pub struct Known {
 }
 
 impl Known {
-    fn is_deleted(&self, id: &LogId) -> bool {
+    /// The log has a tombstone: its topic's, or a later incarnation.
+    pub(crate) fn is_deleted(&self, id: &LogId) -> bool {
         // A later incarnation of the same partition is a tombstone for the earlier ones.
         let later = LogId { incarnation: id.incarnation.saturating_add(1), ..*id };
         let last = LogId { incarnation: u32::MAX, ..*id };
