@@ -27,12 +27,19 @@ pub struct Settings {
     pub overrides: Vec<String>,
     /// Where the data lies; below the build directory when nothing is said.
     pub data: Option<PathBuf>,
+    /// The broker's program; the one that this package builds when nothing is said.
+    pub program: Option<PathBuf>,
 }
 
 impl Default for Settings {
     /// One shard and small journals: a test writes megabytes, not gigabytes.
     fn default() -> Self {
-        Self { shards: 1, overrides: vec!["journal.file.bytes=8388608".to_owned()], data: None }
+        Self {
+            shards: 1,
+            overrides: vec!["journal.file.bytes=8388608".to_owned()],
+            data: None,
+            program: None,
+        }
     }
 }
 
@@ -200,7 +207,7 @@ impl BrokerProcess {
 
     fn command(&self) -> Command {
         let log = File::options().create(true).append(true).open(&self.log).expect("the log opens");
-        let mut command = Command::new(heddle());
+        let mut command = Command::new(self.settings.program.clone().unwrap_or_else(heddle));
         command
             .arg("serve")
             .args(["--listen", &self.bootstrap()])
@@ -239,9 +246,11 @@ pub fn scratch() -> PathBuf {
 }
 
 fn build_directory() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows its own path");
-    // <target>/<profile>/deps/<test>
-    test.ancestors().nth(2).expect("a test lies in the build directory").to_owned()
+    let program = std::env::current_exe().expect("a program knows its own path");
+    // <target>/<profile>/deps/<test>, or <target>/<profile>/<program>
+    let directory = program.parent().expect("a program lies in a directory");
+    let profile = if directory.ends_with("deps") { directory.parent() } else { Some(directory) };
+    profile.expect("a test lies in the build directory").to_owned()
 }
 
 fn tail(text: &str, lines: usize) -> String {

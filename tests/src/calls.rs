@@ -12,10 +12,12 @@ use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig,
 };
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
     CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest,
-    IncrementalAlterConfigsRequest, InitProducerIdRequest, MetadataRequest, TopicName,
+    IncrementalAlterConfigsRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest,
+    TopicName,
 };
 use kafka_protocol::protocol::{Request, StrBytes};
 use protocol::client::{ProduceAnswer, ProduceCall, ProduceCallPartition};
@@ -154,6 +156,26 @@ impl Calls {
         let config = &answer.results[0].configs[0];
         let value = || config.value.as_deref().unwrap_or_default().to_owned();
         Some((config.config_source == 1).then(value))
+    }
+
+    /// The offset that the next record of a partition gets.
+    ///
+    /// # Panics
+    /// When the broker does not know.
+    pub fn end(&mut self, name: &str, index: i32) -> Option<i64> {
+        const LATEST: i64 = -1;
+        let partition = ListOffsetsPartition::default()
+            .with_partition_index(index)
+            .with_current_leader_epoch(-1)
+            .with_timestamp(LATEST);
+        let topic =
+            ListOffsetsTopic::default().with_name(topic(name)).with_partitions(vec![partition]);
+        let request =
+            ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(vec![topic]);
+        let answer = self.call(6, &request)?;
+        let partition = &answer.topics[0].partitions[0];
+        assert_eq!(partition.error_code, 0, "ListOffsets of {name} {index}");
+        Some(partition.offset)
     }
 
     /// Appends one batch with `acks=all`; the answer's code and the offset of its first record.
