@@ -3,7 +3,7 @@
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use crate::local;
+use crate::local::{self, Host};
 
 /// An open descriptor, shared by its user and by the operations that name it; the last one closes it,
 /// through the ring when there is one.
@@ -31,6 +31,10 @@ impl Drop for Descriptor {
         // SAFETY: drop runs once, and nothing uses the field after it.
         let fd = unsafe { ManuallyDrop::take(&mut self.0) };
         // Where there is no ring (any more), dropping the descriptor is a plain close.
-        local::try_with(|local| local.ring().close(fd));
+        local::try_with(|local| match &local.host {
+            Host::Ring(ring) => ring.close(fd),
+            #[cfg(feature = "sim")]
+            Host::Sim(_) => drop(fd),
+        });
     }
 }
