@@ -4,7 +4,7 @@
 
 mod sim_support;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
@@ -83,23 +83,30 @@ fn a_sync_covers_only_its_own_file() {
 
 #[test]
 fn a_sync_covers_only_what_completed_before_it_was_submitted() {
-    let life = || async {
-        let file = create("/d/f").await;
-        file.set_len(8192).await.expect("extended");
-        file.sync_all().await.expect("synced");
-        let late = file.clone();
-        let write = task::spawn(Queue::Produce, async move {
-            late.write_at(0, bytes(1, 4096).await).await.expect("written");
-        });
-        // The write is in flight while the sync is submitted.
-        task::yield_now().await;
-        task::yield_now().await;
-        assert!(!write.is_finished());
-        file.sync_data().await.expect("synced");
-        write.await;
+    let early = Rc::new(Cell::new(false));
+    let life = || {
+        let early = early.clone();
+        async move {
+            let file = create("/d/f").await;
+            file.set_len(4096).await.expect("extended");
+            file.sync_all().await.expect("synced");
+            let late = file.clone();
+            let write = task::spawn(Queue::Produce, async move {
+                late.write_at(0, bytes(1, 4096).await).await.expect("written");
+            });
+            // The write is in flight while the sync is submitted.
+            task::yield_now().await;
+            task::yield_now().await;
+            assert!(!write.is_finished());
+            file.sync_data().await.expect("synced");
+            early.set(write.is_finished());
+            write.await;
+        }
     };
-    let seen = after_power_cut(life, |w| sectors(w, "/d/f").expect("there")[..8].to_vec());
-    assert!(seen.contains(&vec![0; 8]) && seen.contains(&vec![1; 8]), "{seen:?}");
+    let seen = after_power_cut(life, |w| (early.get(), sectors(w, "/d/f")));
+    for early in [true, false] {
+        assert!(seen.contains(&(early, whole(0))) && seen.contains(&(early, whole(1))), "{seen:?}");
+    }
 }
 
 #[test]
@@ -281,6 +288,53 @@ fn bytes_beyond_the_length_that_survived_do_not_return() {
         assert_eq!(after[..before.len()], before);
         assert!(after[before.len()..].iter().all(|byte| *byte == 0), "{before:?} {after:?}");
     }
+}
+
+#[test]
+fn a_write_after_a_truncation_that_is_lost_is_lost_with_it() {
+    let life = || async {
+        let file = create("/d/f").await;
+        file.write_at_synced(0, bytes(1, 8192).await).await.expect("written");
+        file.set_len(4096).await.expect("cut");
+        file.set_len(8192).await.expect("extended");
+        file.write_at(4096, bytes(2, 4096).await).await.expect("written");
+    };
+    // Its blocks had been given back and taken anew: old and new bytes are never side by side.
+    let seen = after_power_cut(life, |w| sectors(w, "/d/f").expect("there")[8..].to_vec());
+    for some in [&[][..], &[1; 8], &[0; 8], &[2; 8]] {
+        assert!(seen.contains(some), "{some:?} in {seen:?}");
+    }
+    assert!(!seen.iter().any(|s| s.contains(&1) && (s.contains(&2) || s.contains(&0))), "{seen:?}");
+}
+
+#[test]
+fn bytes_that_were_cut_off_do_not_return_with_a_sync() {
+    let life = || async {
+        let plain = create("/d/f").await;
+        let options = OpenOptions::new().write().direct().dsync();
+        let dsync = File::open(Path::new("/d/f"), options).await.expect("opened");
+        plain.write_at(0, bytes(1, 8192).await).await.expect("written");
+        plain.set_len(4096).await.expect("cut");
+        dsync.write_at(0, bytes(2, 4096).await).await.expect("written");
+        plain.set_len(8192).await.expect("extended");
+        plain.sync_all().await.expect("synced");
+        plain.allocate(0, 4096).await.expect("room");
+    };
+    let seen = after_power_cut(life, |w| sectors(w, "/d/f").expect("there"));
+    assert_eq!(seen, BTreeSet::from([[[2; 8], [0; 8]].concat()]));
+}
+
+#[test]
+fn a_truncation_that_was_pending_does_not_undo_a_dsync_write() {
+    let life = || async {
+        let plain = create("/d/f").await;
+        let options = OpenOptions::new().write().direct().dsync();
+        let dsync = File::open(Path::new("/d/f"), options).await.expect("opened");
+        plain.write_at_synced(0, bytes(1, 4096).await).await.expect("written");
+        plain.set_len(0).await.expect("cut");
+        dsync.write_at(0, bytes(2, 4096).await).await.expect("written");
+    };
+    assert_eq!(after_power_cut(life, |w| sectors(w, "/d/f")), BTreeSet::from([whole(2)]));
 }
 
 #[test]

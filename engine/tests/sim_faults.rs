@@ -215,6 +215,7 @@ fn a_full_disk_refuses_and_recovers() {
         // Its space is free once nobody has it open.
         file::remove_file("/d/g").await.expect("removed");
         assert_eq!(sim::disk().used(), 8 * 4096);
+        file::sync_dir("/d").await.expect("synced");
         other.sync_all().await.expect("it is still a file");
         drop(other);
         assert_eq!(sim::disk().used(), 0);

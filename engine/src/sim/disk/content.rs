@@ -1,7 +1,7 @@
 //! One file: what can be read, what is durable, and the changes in between.
 //!
-//! Holds always: `live` is `durable` with `pending` applied in order, but for the sectors in `stuck`;
-//! `pending` is in order of completion.
+//! Holds always: `live` is `durable` with `pending` applied in order, but for what failed writes and syncs
+//! have left (`diverged`); `pending` is in order of completion.
 
 use std::collections::BTreeSet;
 
@@ -39,8 +39,8 @@ pub(super) struct Content {
     pub space: Blocks,
     space_durable: Blocks,
     pending: Vec<Pending>,
-    /// Sectors that read as written but that no sync will make durable, after a failed write or sync.
-    stuck: BTreeSet<u64>,
+    /// Some sectors read as written though no sync will make them durable, after a failed write or sync.
+    diverged: bool,
     /// Sectors that cannot be read until they are written again.
     bad: BTreeSet<u64>,
 }
@@ -113,7 +113,7 @@ impl Failed {
 
 impl Content {
     pub fn is_durable(&self) -> bool {
-        self.pending.is_empty() && self.stuck.is_empty()
+        self.pending.is_empty() && !self.diverged
     }
 
     /// Whether a read would meet a sector that cannot be read.
@@ -150,7 +150,6 @@ impl Content {
         for piece in pieces {
             self.live.patch(piece);
             for sector in piece.position / SECTOR..piece.end().div_ceil(SECTOR) {
-                self.stuck.remove(&sector);
                 self.bad.remove(&sector);
             }
         }
@@ -233,7 +232,6 @@ impl Content {
     pub fn set_len(&mut self, order: u64, len: u64) {
         self.live.set_len(len);
         drop(self.bad.split_off(&len.div_ceil(SECTOR)));
-        drop(self.stuck.split_off(&len.div_ceil(SECTOR)));
         self.space.cut(len);
         self.pending.push(Pending { order, change: Change::Length(len) });
     }
@@ -261,7 +259,7 @@ impl Content {
     /// A write that failed: what it left behind, sector by sector.
     pub fn fail_write(&mut self, order: u64, pieces: &[Piece], dice: &Dice) {
         let mut cached = Vec::new();
-        for (sector, piece) in pieces.iter().flat_map(Piece::sectors) {
+        for (_, piece) in pieces.iter().flat_map(Piece::sectors) {
             // A failed write does not move the end of the file.
             let Some(piece) = piece.part(0, self.live.len) else { continue };
             match Failed::roll(dice) {
@@ -278,7 +276,7 @@ impl Content {
                 Failed::Stuck => {
                     self.show(std::slice::from_ref(&piece));
                     self.forget(piece.position, piece.end());
-                    self.stuck.insert(sector);
+                    self.diverged = true;
                 }
             }
         }
@@ -315,7 +313,7 @@ impl Content {
                 }
                 Failed::Stuck => {
                     self.forget(from, to);
-                    self.stuck.insert(sector);
+                    self.diverged = true;
                 }
                 Failed::Gone => {
                     let old = read(&self.durable);
@@ -380,7 +378,7 @@ impl Content {
         }
         self.live = self.durable.clone();
         self.space = self.space_durable.clone();
-        self.stuck.clear();
+        self.diverged = false;
     }
 
     /// Makes a few sectors of a page that holds something unreadable; false if none does.
