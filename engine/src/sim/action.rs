@@ -143,7 +143,11 @@ fn len_of(data: &[Slice]) -> u64 {
 fn joined(data: &[Slice]) -> std::borrow::Cow<'_, [u8]> {
     match data {
         [one] => (&**one).into(),
-        many => many.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<u8>>().into(),
+        many => {
+            let mut bytes = Vec::with_capacity(len_of(many) as usize);
+            many.iter().for_each(|slice| bytes.extend_from_slice(slice));
+            bytes.into()
+        }
     }
 }
 

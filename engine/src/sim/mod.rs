@@ -10,17 +10,19 @@
 //!
 //! [`World::run`] starts shards that exist as long as it runs. A scheduler lets one shard at a time make one
 //! poll; polls take 1-3 us of virtual time, seldom up to 3 ms (another process has the core), during
-//! which the other shards run on. A sleeping shard wakes 1-40 us after the cause. An end inside
+//! which the other shards run on. One shard in eight has a core that is 15 times as slow. A sleeping shard
+//! wakes 1-40 us after the cause. An end inside
 //! ([`crate::exit_now`], [`crash`], a panic) unwinds to the scheduler; from then on nothing the process does
 //! has an effect, and all its tasks are dropped. A panic is not printed but reported in [`ProcessEnd`], with
-//! the backtrace if `RUST_BACKTRACE` asks for one. Memory comes from the shard's arena, is budgeted as on a
-//! real shard, and no page of it is registered with a ring.
+//! the backtrace if `RUST_BACKTRACE` asks for one. Memory comes from the shard's arena and is budgeted as on a
+//! real shard; handed out it holds, in one process what its last owner left, in another one byte everywhere.
 //!
 //! # The disk
 //!
 //! A POSIX file system that promises nothing it does not have to, on a drive with a volatile cache. An
-//! operation takes 10-500 us (cheap ones less, seldom 5-20 ms, plus 0.5 ns a byte) and has its effect when it
-//! completes; operations in flight together complete in any order.
+//! operation takes 10-500 us (cheap ones less, seldom 5-20 ms, plus 0.5 ns a byte; in some processes nearly all
+//! the same, in others often long) and has its effect when it completes; operations in flight together complete
+//! in any order.
 //!
 //! * A completed write can be read at once. It is durable when a sync *of its file* that was submitted after
 //!   its completion has completed, or a `syncfs`; a write to a file opened `dsync` is durable itself,

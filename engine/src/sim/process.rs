@@ -52,6 +52,8 @@ struct SimShard {
     polls_left: u64,
     ended: bool,
     woken: Vec<Waker>,
+    /// Its polls take so many times as long.
+    slowness: u64,
 }
 
 pub(super) struct Process {
@@ -214,7 +216,7 @@ impl Process {
             }
         })?;
         shard.woken = woken;
-        let cost = cost_of_poll(shared, polled.is_some());
+        let cost = cost_of_poll(shared, polled.is_some()) * shard.slowness;
         if let Some(queue) = polled {
             shard.charge(queue, cost);
         }
@@ -310,8 +312,16 @@ impl SimShard {
             remote,
         });
         let free_at = shared.now() + shared.scheduler.below(200_000);
-        let (asleep, ended) = (false, false);
-        SimShard { local, asleep, timer: None, free_at, polls_left: 0, ended, woken: Vec::new() }
+        SimShard {
+            local,
+            asleep: false,
+            timer: None,
+            free_at,
+            polls_left: 0,
+            ended: false,
+            woken: Vec::new(),
+            slowness: if shared.scheduler.one_in(8) { 15 } else { 1 },
+        }
     }
 
     /// Does something as this shard.

@@ -26,6 +26,17 @@ enum Stage {
     End,
 }
 
+/// How the disk keeps time while one process runs.
+#[derive(Clone, Copy)]
+enum Pace {
+    /// Anywhere between the bounds, seldom far beyond.
+    Usual,
+    /// All alike, so that completions meet.
+    Even,
+    /// Often far beyond.
+    Rough,
+}
+
 /// When, the operation's order, the operation, what happens to it.
 type Event = (u64, u64, Key, Stage);
 
@@ -51,6 +62,7 @@ pub(super) struct Shared {
     crash_kind: Cell<Crash>,
     doom: Cell<Option<Crash>>,
     slow: Cell<(u32, u64)>,
+    pace: Cell<Pace>,
     running: Cell<bool>,
     dead: Cell<bool>,
     /// Numbers the processes.
@@ -76,6 +88,7 @@ impl Shared {
             crash_kind: Cell::new(Crash::Kill),
             doom: Cell::new(None),
             slow: Cell::new((1, 0)),
+            pace: Cell::new(Pace::Usual),
             running: Cell::new(false),
             dead: Cell::new(false),
             epoch: Cell::new(0),
@@ -112,6 +125,11 @@ impl Shared {
         self.running.set(true);
         self.dead.set(false);
         self.doom.set(None);
+        self.pace.set(match self.latency.below(4) {
+            0 => Pace::Even,
+            1 => Pace::Rough,
+            _ => Pace::Usual,
+        });
     }
 
     /// From now on nothing the process does reaches the disk.
@@ -166,10 +184,15 @@ impl Shared {
     fn latency_of(&self, action: &Action) -> u64 {
         let (low, high) = action.latency_ns();
         let dice = &self.latency;
-        let base = if action.is_disk() && dice.one_in(250) {
+        let (rarely, from) = match self.pace.get() {
+            Pace::Usual => (250, low),
+            Pace::Even => (1_000, high - high / 50),
+            Pace::Rough => (20, low),
+        };
+        let base = if action.is_disk() && dice.one_in(rarely) {
             dice.between(5_000_000, 20_000_000)
         } else {
-            dice.between(low, high)
+            dice.between(from, high)
         };
         // About 2 GB/s.
         let ns = base + action.bytes() / 2;

@@ -11,7 +11,17 @@ pub(super) struct Blocks {
 
 /// The blocks that `len` bytes at `position` touch.
 fn range(position: u64, len: u64) -> std::ops::Range<u64> {
-    position / PAGE..(position + len).div_ceil(PAGE)
+    let end = if len == 0 { position / PAGE } else { (position + len).div_ceil(PAGE) };
+    position / PAGE..end
+}
+
+/// The words that hold `blocks`, each with the bits of those.
+fn words(blocks: std::ops::Range<u64>) -> impl Iterator<Item = (usize, u64)> {
+    let (from, to) = (blocks.start, blocks.end);
+    (from / 64..to.div_ceil(64)).map(move |word| {
+        let (low, high) = (from.max(word * 64) - word * 64, to.min((word + 1) * 64) - word * 64);
+        (word as usize, (u64::MAX << low) & (u64::MAX >> (64 - high)))
+    })
 }
 
 impl Blocks {
@@ -19,38 +29,42 @@ impl Blocks {
         self.count
     }
 
-    fn has(&self, block: u64) -> bool {
-        self.bits.get((block / 64) as usize).is_some_and(|word| word >> (block % 64) & 1 == 1)
+    fn word(&self, word: usize) -> u64 {
+        self.bits.get(word).copied().unwrap_or_default()
     }
 
     /// How many of the blocks that `len` bytes at `position` touch are missing.
     pub fn missing(&self, position: u64, len: u64) -> u64 {
-        range(position, len).filter(|block| !self.has(*block)).count() as u64
+        let missing =
+            |(word, mask): (usize, u64)| u64::from((mask & !self.word(word)).count_ones());
+        words(range(position, len)).map(missing).sum()
     }
 
     /// Bytes from `position` on, `len` at most, that `free` more blocks are enough for.
     pub fn fitting(&self, position: u64, len: u64, mut free: u64) -> u64 {
+        if self.missing(position, len) <= free {
+            return len;
+        }
         for block in range(position, len) {
-            if !self.has(block) {
+            if self.word((block / 64) as usize) >> (block % 64) & 1 == 0 {
                 if free == 0 {
                     return (block * PAGE).saturating_sub(position);
                 }
                 free -= 1;
             }
         }
-        len
+        unreachable!("more blocks are missing than are free")
     }
 
     /// Adds the blocks that `len` bytes at `position` touch; how many were missing.
     pub fn add(&mut self, position: u64, len: u64) -> u64 {
         let before = self.count;
-        for block in range(position, len) {
-            let word = (block / 64) as usize;
+        for (word, mask) in words(range(position, len)) {
             if word >= self.bits.len() {
                 self.bits.resize(word + 1, 0);
             }
-            self.count += !self.bits[word] >> (block % 64) & 1;
-            self.bits[word] |= 1 << (block % 64);
+            self.count += u64::from((mask & !self.bits[word]).count_ones());
+            self.bits[word] |= mask;
         }
         self.count - before
     }
@@ -87,5 +101,7 @@ mod tests {
         assert_eq!(blocks.count(), 2);
         blocks.cut(0);
         assert_eq!(blocks.count(), 0);
+        assert_eq!(blocks.add(0, 128 * PAGE), 128);
+        assert_eq!(blocks.add(129 * PAGE + 1, 0), 0);
     }
 }

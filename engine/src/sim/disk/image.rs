@@ -10,6 +10,11 @@ pub(in crate::sim) const SECTOR: u64 = 512;
 
 static ZEROS: [u8; PAGE as usize] = [0; PAGE as usize];
 
+thread_local! {
+    /// Files are often written with zeros first: all such pages are this one.
+    static ZERO_PAGE: Rc<[u8]> = ZEROS[..].into();
+}
+
 /// Bytes at a position of a file, within one page.
 #[derive(Clone)]
 pub(super) struct Piece {
@@ -46,20 +51,21 @@ impl Piece {
     }
 }
 
-/// `data` at `position`, cut at the bounds of pages.
+/// `data` at `position`, cut at the bounds of pages; pages of zeros are the shared one.
 pub(super) fn pieces_of(mut position: u64, mut data: &[u8]) -> Vec<Piece> {
     let mut pieces = Vec::with_capacity(data.len() / PAGE as usize + 2);
     while !data.is_empty() {
         let room = (PAGE - position % PAGE) as usize;
         let (now, later) = data.split_at(room.min(data.len()));
-        pieces.push(Piece { position, bytes: now.into() });
+        let bytes = if now == ZEROS { ZERO_PAGE.with(Rc::clone) } else { now.into() };
+        pieces.push(Piece { position, bytes });
         position += now.len() as u64;
         data = later;
     }
     pieces
 }
 
-/// What a file holds. Pages of zeros are not stored; nothing is stored beyond the length.
+/// What a file holds. Pages written with zeros are not stored; nothing is stored beyond the length.
 #[derive(Clone, Default)]
 pub(super) struct Image {
     pages: BTreeMap<u64, Rc<[u8]>>,
@@ -86,7 +92,7 @@ impl Image {
     pub fn patch(&mut self, piece: &Piece) {
         let number = piece.position / PAGE;
         if piece.bytes.len() == PAGE as usize {
-            if piece.bytes[..] == ZEROS {
+            if ZERO_PAGE.with(|zeros| Rc::ptr_eq(zeros, &piece.bytes)) {
                 self.pages.remove(&number);
             } else {
                 self.pages.insert(number, piece.bytes.clone());

@@ -592,6 +592,16 @@ impl DiskState {
             self.node(id).opens = 0;
             self.free_if_unused(id);
         }
+        assert_eq!(self.used, self.counted(), "space is counted once, for what has a name");
+    }
+
+    /// Blocks of all files that have a name or a handle.
+    fn counted(&self) -> u64 {
+        let space = |node: &Node| match &node.kind {
+            Kind::File(content) if node.linked || node.opens > 0 => content.space.count(),
+            _ => 0,
+        };
+        self.nodes.values().map(space).sum()
     }
 
     /// The power goes. Call it after [`DiskState::end_process`].
@@ -638,10 +648,6 @@ impl DiskState {
             }
         }
         self.nodes.retain(|_, node| node.linked);
-        let space = |node: &Node| match &node.kind {
-            Kind::File(content) => content.space.count(),
-            Kind::Dir(_) => 0,
-        };
-        self.used = self.nodes.values().map(space).sum();
+        self.used = self.counted();
     }
 }
