@@ -46,7 +46,7 @@ pub fn run(bytes: &[u8]) {
 fn any_bytes(bytes: &[u8]) {
     let (first, second) = bytes.split_at(bytes.len() / 2 / FRAME_ALIGN * FRAME_ALIGN);
     let _ = (Frame::check(first), Frame::check(second), Header::decode(bytes));
-    let came = rehearse(vec![(1, first), (2, second)], Lsn(1));
+    let came = rehearse(vec![(1, first), (2, second)], Lsn(1), Lsn(0));
     sound(&came);
 }
 
@@ -70,21 +70,15 @@ fn one_frame(bytes: &[u8]) {
             assert_eq!(entry.payload.len(), entry.head.payload_len as usize);
         }
     }
-    let came = rehearse(vec![(1, &bytes)], header.lsn);
+    let came = rehearse(vec![(1, &bytes)], header.lsn, Lsn(0));
     sound(&came);
 }
 
-fn rehearse(files: Vec<(u64, &[u8])>, from: Lsn) -> Rehearsed {
+fn rehearse(files: Vec<(u64, &[u8])>, from: Lsn, durable: Lsn) -> Rehearsed {
     let checkpoints =
         (0..LOGS).map(|log| LogCheckpoint::empty(log_id(log), &format!("t/{log}"))).collect();
-    let rehearsal = Rehearsal {
-        identity: identity(),
-        files,
-        checkpoints,
-        from,
-        durable: Lsn(0),
-        now_ms: NOW_MS,
-    };
+    let rehearsal =
+        Rehearsal { identity: identity(), files, checkpoints, from, durable, now_ms: NOW_MS };
     rehearsal.run()
 }
 
@@ -116,6 +110,8 @@ struct Written {
 /// The journal and what it was told.
 struct Medium {
     file_bytes: usize,
+    /// What the files held before.
+    before: Vec<u8>,
     files: Vec<Vec<u8>>,
     frames: Vec<Written>,
     position: usize,
@@ -130,10 +126,11 @@ struct Medium {
 }
 
 impl Medium {
-    fn new(file_bytes: usize) -> Medium {
+    fn new(file_bytes: usize, before: Vec<u8>) -> Medium {
         Medium {
             file_bytes,
-            files: vec![vec![0; file_bytes]],
+            files: vec![before.clone()],
+            before,
             frames: Vec::new(),
             position: 0,
             next: 1,
@@ -187,7 +184,7 @@ impl Medium {
             return;
         }
         if self.position + total > self.file_bytes {
-            self.files.push(vec![0; self.file_bytes]);
+            self.files.push(self.before.clone());
             self.position = 0;
         }
         // The frame before is durable in most cases: the writer has one write in flight, and only weaker classes than
@@ -214,6 +211,7 @@ impl Medium {
         sum.update(&bytes[HEADER_BYTES..]);
         bytes[..HEADER_BYTES].copy_from_slice(&header.encode(sum));
         let file = self.files.len() - 1;
+        self.files[file][self.position..self.position + total].fill(0);
         self.files[file][self.position..self.position + bytes.len()].copy_from_slice(&bytes);
         self.frames.push(Written {
             file,
@@ -252,25 +250,63 @@ impl Medium {
     }
 }
 
+/// A block that recycling leaves behind: a whole frame of another file, generation, shard or salt, which claims much.
+fn stale(input: &mut Input<'_>) -> Vec<u8> {
+    let mut identity = identity();
+    let mut file_sequence = 1_000;
+    match input.below(4) {
+        0 => file_sequence = 0,
+        1 => identity.generation = Generation(1),
+        2 => identity.shard = SHARD + 1,
+        _ => identity.salt ^= 1,
+    }
+    let header = Header {
+        identity,
+        purpose: Purpose::Entries,
+        durability: Durability::Device,
+        file_sequence,
+        lsn: Lsn(1 + input.below(40) as u64),
+        previous_lsn: Lsn(1),
+        durable_upto: Lsn(u64::MAX),
+        total_len: FRAME_ALIGN as u32,
+        used_len: HEADER_BYTES as u32,
+        table_at: HEADER_BYTES as u32,
+        entries: 0,
+        named: 0,
+        written_ms: NOW_MS,
+    };
+    let mut bytes = header.encode(Sum::default()).to_vec();
+    bytes.resize(FRAME_ALIGN, 0);
+    bytes
+}
+
 fn written(input: &mut Input<'_>) {
-    let mut medium = Medium::new(FRAME_ALIGN * (4 + input.below(28)));
+    let file_bytes = FRAME_ALIGN * (4 + input.below(28));
+    let before = match input.below(4) {
+        0 => stale(input).repeat(file_bytes / FRAME_ALIGN),
+        _ => vec![0; file_bytes],
+    };
+    let mut medium = Medium::new(file_bytes, before);
     for _ in 0..=input.below(12) {
         medium.write(input);
     }
+    // Checkpoints may know how far the journal was on the device.
+    let known = if input.flag() { medium.durable } else { 0 };
     let places = input.below(5);
     for _ in 0..places {
         let file = input.below(medium.files.len());
         made::damage(input, &mut medium.files[file], 1);
     }
     let files = (1..).zip(&medium.files).map(|(sequence, file)| (sequence, &file[..])).collect();
-    let came = rehearse(files, Lsn(1));
+    let came = rehearse(files, Lsn(1), Lsn(known));
     sound(&came);
     let hurt = medium.frames.iter().any(|frame| !medium.whole(frame));
-    frames_as_written(&medium, &came, hurt);
-    logs_as_written(&medium, &came, hurt);
+    let proven = proven(&medium).max(known);
+    frames_as_written(&medium, &came, hurt, proven);
+    logs_as_written(&medium, &came, hurt, proven);
 }
 
-fn frames_as_written(medium: &Medium, came: &Rehearsed, hurt: bool) {
+fn frames_as_written(medium: &Medium, came: &Rehearsed, hurt: bool, proven: u64) {
     let lsns: Vec<u64> = came.frames.iter().map(|lsn| lsn.0).collect();
     for lsn in &lsns {
         let frame = medium.frames.iter().find(|frame| frame.lsn == *lsn);
@@ -283,7 +319,6 @@ fn frames_as_written(medium: &Medium, came: &Rehearsed, hurt: bool) {
         assert_eq!(came.end.upto.0, medium.next);
         return;
     }
-    let proven = proven(medium);
     for frame in medium.frames.iter().filter(|frame| frame.lsn < proven) {
         let replayed = lsns.contains(&frame.lsn);
         let told = came
@@ -300,8 +335,7 @@ fn proven(medium: &Medium) -> u64 {
     whole.map(|frame| frame.durable_upto).max().unwrap_or(0)
 }
 
-fn logs_as_written(medium: &Medium, came: &Rehearsed, hurt: bool) {
-    let proven = proven(medium);
+fn logs_as_written(medium: &Medium, came: &Rehearsed, hurt: bool, proven: u64) {
     let durable = medium.frames.iter().rfind(|frame| frame.next_lsn <= proven);
     let durable = durable.map_or([0; LOGS], |frame| frame.ends);
     assert!(came.unknown == 0 && came.truncations.is_empty());
