@@ -253,7 +253,7 @@ impl Medium {
 /// A block that recycling leaves behind: a whole frame of another file, generation, shard or salt, which claims much.
 fn stale(input: &mut Input<'_>) -> Vec<u8> {
     let mut identity = identity();
-    let mut file_sequence = 1_000;
+    let mut file_sequence = 1;
     match input.below(4) {
         0 => file_sequence = 0,
         1 => identity.generation = Generation(1),
