@@ -1,7 +1,7 @@
 //! Recovery of one shard's journal in memory: the same walk, judgements and rebuilding, and no file is touched.
 //!
 //! For those who want to know what recovery would make of some bytes: fuzzing, tests, tools that look at a node that is
-//! down. [`super::Replayer`] does the same with files.
+//! down. `Replayer` does the same with files.
 
 use super::logs::{self, Logs, Taken};
 use super::rebuild::{Applied, Rebuild, SegmentWrite};
