@@ -37,11 +37,13 @@ pub(super) enum Action {
     },
     Allocate {
         node: NodeId,
+        mode: Mode,
         position: u64,
         len: u64,
     },
     SetLen {
         node: NodeId,
+        mode: Mode,
         len: u64,
     },
     Len {
@@ -198,10 +200,10 @@ impl Action {
                 [3 | u64::from(*node) << 8, *position, bytes]
             }
             Action::Sync { node, before } => [4, u64::from(*node), *before],
-            Action::Allocate { node, position, len } => {
+            Action::Allocate { node, position, len, .. } => {
                 [5 | u64::from(*node) << 8, *position, *len]
             }
-            Action::SetLen { node, len } => [6, u64::from(*node), *len],
+            Action::SetLen { node, len, .. } => [6, u64::from(*node), *len],
             Action::Len { node } => [7, u64::from(*node), 0],
             Action::Unlink { path: p } => [8, path(p), 0],
             Action::Rename { from, to } => [9, path(from), path(to)],
@@ -230,10 +232,10 @@ impl Action {
                 format!("{dsync}write {} {position}+{}", of(node), len_of(data))
             }
             Action::Sync { node, before } => format!("sync {} below {before}", of(node)),
-            Action::Allocate { node, position, len } => {
+            Action::Allocate { node, position, len, .. } => {
                 format!("allocate {} {position}+{len}", of(node))
             }
-            Action::SetLen { node, len } => format!("set_len {} {len}", of(node)),
+            Action::SetLen { node, len, .. } => format!("set_len {} {len}", of(node)),
             Action::Len { node } => format!("len {}", of(node)),
             Action::Unlink { path } => format!("unlink {}", path.display()),
             Action::Rename { from, to } => format!("rename {} {}", from.display(), to.display()),
@@ -295,8 +297,12 @@ impl Action {
                 number(disk.write(node, position, &bytes, mode.dsync, &shared.faults))
             }
             Action::Sync { node, before } => nothing(disk.sync(node, before, &shared.faults)),
-            Action::Allocate { node, position, len } => nothing(disk.allocate(node, position, len)),
-            Action::SetLen { node, len } => nothing(disk.set_len(node, len)),
+            Action::Allocate { mode, .. } if !mode.write => Err(libc::EBADF),
+            Action::SetLen { mode, .. } if !mode.write => Err(libc::EINVAL),
+            Action::Allocate { node, position, len, .. } => {
+                nothing(disk.allocate(node, position, len))
+            }
+            Action::SetLen { node, len, .. } => nothing(disk.set_len(node, len)),
             Action::Len { node } => number(disk.len(node)),
             Action::Unlink { path } => nothing(disk.unlink(&path)),
             Action::Rename { from, to } => nothing(disk.rename(&from, &to)),
@@ -316,7 +322,7 @@ impl Action {
             }
             Action::Exists { path } => match disk.find(&path) {
                 Ok(_) => Ok(Answer::Number(1)),
-                Err(libc::ENOENT | libc::ENOTDIR) => Ok(Answer::Number(0)),
+                Err(libc::ENOENT) => Ok(Answer::Number(0)),
                 Err(errno) => Err(errno),
             },
             Action::FreeBytes { path } => {

@@ -73,11 +73,13 @@ impl Opened {
     }
 
     pub(crate) async fn allocate(&self, position: u64, len: u64) -> io::Result<()> {
-        self.count(Action::Allocate { node: self.node, position, len }).await.map(drop)
+        let (node, mode) = (self.node, self.mode);
+        self.count(Action::Allocate { node, mode, position, len }).await.map(drop)
     }
 
     pub(crate) async fn set_len(&self, len: u64) -> io::Result<()> {
-        self.count(Action::SetLen { node: self.node, len }).await.map(drop)
+        let (node, mode) = (self.node, self.mode);
+        self.count(Action::SetLen { node, mode, len }).await.map(drop)
     }
 
     pub(crate) async fn len(&self) -> io::Result<u64> {

@@ -331,10 +331,17 @@ impl DiskState {
     }
 
     pub fn len(&mut self, id: NodeId) -> Result<u64, Errno> {
-        Ok(self.content(id)?.live.len)
+        match &self.node(id).kind {
+            Kind::File(content) => Ok(content.live.len),
+            Kind::Dir(_) => Ok(PAGE),
+        }
     }
 
+    /// Syncs a file, or a directory that was opened.
     pub fn sync(&mut self, id: NodeId, before: u64, dice: &Dice) -> Result<(), Errno> {
+        if let Kind::Dir(_) = self.node(id).kind {
+            return self.sync_names(id, before);
+        }
         self.counters.syncs += 1;
         if self.sync_fails(id) {
             self.counters.sync_errors += 1;
@@ -347,6 +354,10 @@ impl DiskState {
 
     pub fn sync_dir(&mut self, path: &Path, before: u64) -> Result<(), Errno> {
         let id = self.find(path)?;
+        self.sync_names(id, before)
+    }
+
+    fn sync_names(&mut self, id: NodeId, before: u64) -> Result<(), Errno> {
         self.names(id)?;
         self.counters.dir_syncs += 1;
         if self.sync_fails(id) {
@@ -432,11 +443,25 @@ impl DiskState {
         self.free_if_unused(id);
     }
 
+    /// `id` is `above` or stands somewhere below it.
+    fn is_within(&self, mut id: NodeId, above: NodeId) -> bool {
+        while id != above && id != ROOT {
+            id = self.nodes[&id].parent;
+        }
+        id == above
+    }
+
     pub fn rename(&mut self, from: &Path, to: &Path) -> Result<(), Errno> {
         let (from_dir, from_name) = self.find_parent(from)?;
-        let id = self.find(from)?;
         let (to_dir, to_name) = self.find_parent(to)?;
+        let id = self.find(from)?;
         let replaced = self.names(to_dir)?.live.get(&to_name).copied();
+        if self.is_within(to_dir, id) {
+            return Err(libc::EINVAL);
+        }
+        if replaced.is_some_and(|old| self.is_within(from_dir, old)) {
+            return Err(libc::ENOTEMPTY);
+        }
         if replaced == Some(id) {
             return Ok(());
         }
