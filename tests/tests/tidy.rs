@@ -162,6 +162,17 @@ fn dependencies_point_one_way() {
     check("dependencies against the grain", broken);
 }
 
+/// The simulated host and the bugs that tests plant stay out of the binary that is shipped.
+#[test]
+fn only_tests_turn_on_what_is_for_tests() {
+    let broken = lines_that(&["toml"], |path, line| {
+        let ours = line.starts_with("engine") || line.starts_with("storage");
+        let on = ["\"sim\"", "\"planted\""].iter().any(|feature| line.contains(feature));
+        !path.starts_with("tests") && (ours && on || line.starts_with("default = [") && on)
+    });
+    check("features for tests, turned on outside tests/", broken);
+}
+
 #[test]
 fn documents_link_to_what_exists() {
     let mut broken = Vec::new();
