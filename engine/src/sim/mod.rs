@@ -46,9 +46,10 @@
 //! # Not modelled
 //!
 //! Sockets and signals (using them panics). Writes in flight that a read sees in part. Space taken by
-//! directories and metadata. Permissions, links, access times. Sectors that change by themselves: [`Disk::write`] does that. Short reads in the
-//! middle of a file. Several processes at a time: a lock is only ever held against the process itself. A
-//! calendar that jumps. A blocking job ([`crate::blocking`]) runs at one instant of virtual time.
+//! directories and metadata. Permissions, links, access times. Sectors that change by themselves:
+//! [`Disk::write`] does that. Short reads in the middle of a file. Several processes at a time: a lock is
+//! only ever held against the process itself. A calendar that jumps. A blocking job ([`crate::blocking`])
+//! runs at one instant of virtual time.
 
 mod action;
 mod dice;
