@@ -31,18 +31,25 @@ pub(super) async fn bind(
 }
 
 /// How long a port that is in use is waited for. After a kill the kernel takes a moment to let go of
-/// the process's rings, and with the accept in them of the port: 50 to 300 ms were seen.
-const PORT_WAIT: Duration = Duration::from_secs(2);
+/// the process's rings, and with the accept in them of the port: 50 to 300 ms were seen, and more than two seconds
+/// where seven processes wait for each core.
+const PORT_WAIT: Duration = Duration::from_secs(10);
+/// After this long it is worth a line in the log.
+const PORT_WAIT_SILENT: Duration = Duration::from_secs(1);
 const PORT_PAUSE: Duration = Duration::from_millis(20);
 
 /// Binds, waiting for a predecessor that is still going away.
 async fn bind_patiently(endpoint: &Endpoint) -> io::Result<Listener> {
-    let began = time::now();
+    let (began, mut told) = (time::now(), false);
     loop {
         match bind_one(endpoint).await {
             Err(error)
                 if error.kind() == io::ErrorKind::AddrInUse && began.elapsed() < PORT_WAIT =>
             {
+                if !told && began.elapsed() > PORT_WAIT_SILENT {
+                    told = true;
+                    tracing::warn!(%endpoint, "the port is in use; waiting {PORT_WAIT:?} for it in all");
+                }
                 time::sleep(PORT_PAUSE).await;
             }
             result => return result,
