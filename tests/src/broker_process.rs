@@ -131,6 +131,12 @@ impl BrokerProcess {
         }
     }
 
+    /// Whether it runs, or has come to an end by itself.
+    pub fn is_running(&mut self) -> bool {
+        let child = self.child.as_mut().expect("the broker was started");
+        child.try_wait().expect("a child can be waited for").is_none()
+    }
+
     /// Waits for an end that it comes to by itself.
     ///
     /// # Panics

@@ -181,8 +181,7 @@ impl Load {
         self.reports.ledger.lock().expect("no holder panics").clone()
     }
 
-    /// How many records were acknowledged until now.
-    pub fn acknowledged(&self) -> usize {
+    fn acknowledged(&self) -> usize {
         self.reports.ledger.lock().expect("no holder panics").acknowledged_count()
     }
 

@@ -13,9 +13,6 @@ use crate::watcher::{Ids, Watcher, taken_back};
 /// How often producers send; how much is the caller's choice.
 const TICK: Duration = Duration::from_millis(2);
 
-/// Without an answer for this long, producers are stalled.
-const STALLED_AFTER: Duration = Duration::from_secs(2);
-
 /// One topic that is there all the time, with its producer and its consumer.
 struct Stream {
     topic: String,
@@ -73,21 +70,6 @@ impl Storm {
             }
             thread::sleep(TICK);
         }
-    }
-
-    /// Blows until producers get no answers any more.
-    ///
-    /// # Panics
-    /// When they still do after a minute.
-    pub fn run_until_stalled(&mut self) {
-        self.run_for(Duration::ZERO);
-        let first = self.streams.first_mut().expect("a storm has a topic");
-        assert!(first.load.run_until_stalled(STALLED_AFTER), "everything is still answered");
-    }
-
-    /// Records acknowledged until now.
-    pub fn acknowledged(&self) -> usize {
-        self.streams.iter().map(|stream| stream.load.acknowledged()).sum()
     }
 
     /// The broker has died: notes what consumers saw until then. Returns what was refused before, and with which codes.

@@ -3,16 +3,19 @@
 //!
 //! Idempotent librdkafka producers send batches from one small record to 1 MiB to a topic of class `device` and one of class
 //! `written`, consumers read along, topics come and go; the broker is killed and started again, on one shard, on two, and
-//! on a number that changes. `HEDDLE_KILLS` is how often in all (150; about a minute).
+//! on a number that changes; `heddle verify` finds what was left sound. `HEDDLE_KILLS` is how often in all (150; about a minute).
 
 use std::time::Duration;
 
 use tests::counts::count;
 use tests::storm::Storm;
+use tests::verify::verify;
 use tests::{BrokerProcess, Settings};
 
 /// Kills after which everything is read and checked: reading all of it each time would take longer than all the rest.
 const CHECK_EVERY: usize = 10;
+/// Kills after which `heddle verify` looks at what was left.
+const VERIFY_EVERY: usize = 10;
 /// Kills that one data directory goes through.
 const KILLS_PER_DIRECTORY: usize = 50;
 
@@ -27,6 +30,9 @@ fn survives_kills(shards_of_run: impl Fn(usize) -> usize) {
             broker.kill();
             let refused = storm.on_death();
             assert_eq!(refused, [], "a broker that is killed refuses nothing before");
+            if kill % VERIFY_EVERY == 0 {
+                verify(broker.data());
+            }
             broker.restart_with(Settings::default().shards(shards_of_run(kill)));
             match kill % CHECK_EVERY {
                 0 => storm.check(),
@@ -34,6 +40,8 @@ fn survives_kills(shards_of_run: impl Fn(usize) -> usize) {
             }
         }
         storm.finish(last - first);
+        assert!(broker.stop().success());
+        verify(broker.data());
     }
 }
 

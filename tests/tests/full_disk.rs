@@ -12,6 +12,7 @@ use tests::calls::Calls;
 use tests::counts::count;
 use tests::disk::{Disk, Fault, FileSystem};
 use tests::load::{Load, create_topic, read_all};
+use tests::verify::verify;
 use tests::{BrokerProcess, Settings};
 
 /// What the broker logs when it begins to refuse appends.
@@ -92,6 +93,7 @@ fn a_broker_that_dies_on_a_full_disk_starts_on_it() {
         load.wait_for_progress();
         let ballast = fill(&disk, 0, &broker, &mut load);
         broker.kill();
+        verify(broker.data());
         broker.restart();
         serves_while_full(&broker, &load);
         std::fs::remove_file(ballast).expect("just made");

@@ -1,5 +1,5 @@
 //! Power cuts under load, on ext4 and XFS: everything acknowledged is there afterwards, in order, once, byte for byte, at its
-//! offset, so is everything a consumer saw, and the broker always starts.
+//! offset, so is everything a consumer saw, `heddle verify` finds what was left sound, and the broker always starts.
 //!
 //! The broker's data lies on a file system in a file, on a loop device. A cut is `FS_IOC_SHUTDOWN` without a flush of the
 //! log, under load, while records are on their way into the journal and others are not written behind yet. Every other disk
@@ -17,6 +17,7 @@ use tests::clients::run;
 use tests::counts::count;
 use tests::disk::{Disk, Fault, FileSystem};
 use tests::storm::Storm;
+use tests::verify::verify;
 use tests::{BrokerProcess, Settings};
 
 /// Cuts that one disk goes through, with all that was written to it before.
@@ -56,6 +57,7 @@ fn survives_cuts(kind: FileSystem) {
                 assert_eq!(code, STORAGE_ERROR, "{name} was refused before the end");
             }
             disk.mend();
+            verify(broker.data());
             broker.restart_with(settings(&disk, cut));
             storm.check();
         }
