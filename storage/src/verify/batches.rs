@@ -176,6 +176,8 @@ impl SegmentWalk {
                 }
             }
             log.note_producer(batch);
+        } else if let Some(index) = self.index.as_mut() {
+            index.resume(self.position + 1);
         }
         self.pass(batch, header_counts);
         if let Some(what) = self.index_end() {
@@ -411,6 +413,10 @@ mod tests {
             walk(&bytes, None, &mut so_far(|_| {}))
         };
         assert_eq!(told(&|bytes| bytes[len + 40] ^= 1), [Code::BatchChecksum]);
+        let mut damaged = sound.clone();
+        damaged[len + 40] ^= 1;
+        let index = Some(index_of(&sound));
+        assert_eq!(walk(&damaged, index, &mut so_far(|_| {})), [Code::BatchChecksum]);
         assert_eq!(told(&|bytes| bytes[len + 7] ^= 8), [Code::BatchOffsets], "a base offset");
         assert_eq!(told(&|bytes| drop(bytes.drain(len..2 * len))), [Code::BatchOffsets]);
         assert_eq!(told(&|bytes| bytes[15] = 9), [Code::LeaderEpochs], "later than the node's");

@@ -157,7 +157,9 @@ fn check_metadata(known: Option<&Known>, logs: &Logs<'_>, findings: &Findings) {
         findings.add(Finding::new(Code::EntryUnknownLog, what).of_log(*id, ""));
     }
     let Some(known) = known else { return };
-    for (id, log) in logs.promises.iter().filter(|(id, _)| !known.logs.contains_key(id)) {
+    let unlisted =
+        |id: &LogId, log: &Promise| !known.logs.contains_key(id) && !log.segments.is_empty();
+    for (id, log) in logs.promises.iter().filter(|(id, log)| unlisted(id, log)) {
         let what = format!("log {id} with offsets {} to {}", log.log_start, log.end);
         findings.add(Finding::new(Code::LogUnlisted, what).of_log(*id, &log.dir));
     }

@@ -240,6 +240,10 @@ codes! {
     /// The partial block at a segment's end differs from the checkpoint's image of it.
     TailBlock 72 Note
         => "none: a crash interrupted the block's rewriting, and the next start writes it again", "nothing";
+    /// The partial block at a segment's end is damaged, and the checkpoint has an image of it.
+    TailBlockDamaged 73 Warning
+        => "fetches of its batches fail until the block is written again, with the next append to the partition",
+           "look into the kernel's log for errors of the device; append something to the partition";
 
     /// An index file is damaged.
     IndexDamaged 80 Warning

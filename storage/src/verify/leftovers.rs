@@ -105,7 +105,8 @@ pub(super) async fn journal_files(
                 findings.add(finding.file(format!("journal/{name}")));
             }
             Some(_) => others.push(name),
-            None if file_name::parse_free(&name).is_some() => {}
+            // Kept for later, or about to be made when the broker ended.
+            None if file_name::parse_free(&name).is_some() || name.ends_with(".new") => {}
             None => {
                 let what = "not a journal file";
                 let finding = Finding::new(Code::Leftover, what);

@@ -324,6 +324,10 @@ impl SegmentCheck<'_> {
             }
         }
         let (next, position) = (self.walk.next.unwrap_or(self.segment.base), self.walk.position);
+        // Where records are known to be lost, what lies behind the log's end may be them.
+        if !self.of.promise.is_whole() {
+            return;
+        }
         let written = next >= end;
         if !written {
             let what = format!("offsets {next} to {end} are in the journal and not in the segment");
@@ -349,16 +353,18 @@ impl SegmentCheck<'_> {
     fn end(&mut self, whole: bool, len: u64) {
         let sealed = self.at + 1 < self.of.promise.segments.len();
         let (position, clean) = (self.walk.position, self.of.rules.clean);
-        if whole && (sealed || clean) && len > position {
+        let settled = whole && self.of.promise.is_whole();
+        if settled && (sealed || clean) && len > position {
             let what = format!("its batches end at byte {position}, the file has {len}");
             self.say(Problem { code: Code::NotCut, what }, position);
         }
         if self.stream.overlay_differs {
             let what = "the block has other bytes than the checkpoint's image of it".to_owned();
             let at = self.of.promise.tail.as_ref().map_or(0, |tail| tail.position);
-            self.say(Problem { code: Code::TailBlock, what }, at);
+            let code = if clean { Code::TailBlockDamaged } else { Code::TailBlock };
+            self.say(Problem { code, what }, at);
         }
-        if whole && self.walk.index_bytes().is_some_and(|bytes| bytes > position) {
+        if settled && self.walk.index_bytes().is_some_and(|bytes| bytes > position) {
             let what = "it covers more bytes than the segment has".to_owned();
             self.say(Problem { code: Code::IndexDamaged, what }, 0);
         }

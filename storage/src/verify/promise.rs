@@ -237,6 +237,11 @@ impl Promise {
         }
     }
 
+    /// Nothing is known to be lost of it.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.broken && !self.offline
+    }
+
     /// Where segment `index` ends: where the next begins, or the log's end.
     pub(super) fn segment_end(&self, index: usize) -> Offset {
         self.segments.get(index + 1).map_or(self.end, |next| next.base)
