@@ -50,8 +50,8 @@ pub const JOURNAL_FILE_BYTES_MIN: u64 = 1 << 20;
 /// See [`JOURNAL_FILE_BYTES_MIN`].
 pub const JOURNAL_FILES_MIN: u64 = 4;
 
-/// Bytes of a record log's file. A snapshot takes at most half.
-pub const RECORD_FILE_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of a record log's file. A snapshot, in which everything stands twice, takes at most half.
+pub const RECORD_FILE_BYTES_MAX: u64 = 2 << 30;
 
 /// The process's exit status after a failed write or sync: sysexits' EX_IOERR.
 pub const EXIT_STORAGE: i32 = 74;

@@ -59,20 +59,23 @@ fn appends_come_back_in_order() {
 #[test]
 fn snapshots_replace_and_full_files_are_changed_over() {
     let dir = tempfile::tempdir().unwrap();
-    with_log(dir.path(), async |log: &RecordLog, _: &[Vec<u8>]| {
+    let taken = std::rc::Rc::new(std::cell::Cell::new(0));
+    let when = taken.clone();
+    with_log(dir.path(), async move |log: &RecordLog, _: &[Vec<u8>]| {
         for number in 0..200 {
             log.append(vec![record(number)]).await.unwrap();
-            if number == 100 {
-                assert!(log.needs_snapshot());
+            if number >= 100 && when.get() == 0 && log.needs_snapshot() {
                 log.snapshot(vec![b"one".to_vec(), b"two".to_vec()]).await.unwrap();
                 assert!(!log.needs_snapshot());
+                when.set(number);
             }
         }
     })
     .unwrap();
+    assert!((100..190).contains(&taken.get()), "a snapshot was due: {}", taken.get());
     let found = contents(dir.path()).unwrap();
     assert_eq!(found[..2], [b"one".to_vec(), b"two".to_vec()]);
-    assert_eq!(found[2..], (101..200).map(record).collect::<Vec<_>>());
+    assert_eq!(found[2..], (taken.get() + 1..200).map(record).collect::<Vec<_>>());
     assert_eq!(files(dir.path()).len(), 2);
 }
 
@@ -89,7 +92,7 @@ fn files_grow_with_the_snapshot() {
     assert_eq!((found.len(), found[2].len(), found[3].as_slice()), (4, 300 << 10, &b"behind"[..]));
 }
 
-/// The last append torn, at each sector: everything before it is there.
+/// The last append torn, at each sector of both its copies: everything before it is there.
 #[test]
 fn a_torn_append_is_dropped_whole() {
     let origin = tempfile::tempdir().unwrap();
@@ -100,22 +103,23 @@ fn a_torn_append_is_dropped_whole() {
     })
     .unwrap();
     let name = files(origin.path())[0].clone();
-    // The snapshot takes one block, each append one.
-    let last = 4 * 4096;
-    for cut in (0..4096).step_by(512) {
+    // The snapshot takes one block, each append one, all of them twice.
+    let last = 8 * 4096;
+    for cut in (0..8192).step_by(512) {
         let dir = tempfile::tempdir().unwrap();
         support::copy_dir(origin.path(), dir.path());
         let mut file = read(&name);
-        file[last + cut..last + 4096].fill(0);
+        file[last + cut..last + 8192].fill(0);
         write(&dir.path().join(name.file_name().unwrap()), &file);
         let whole = cut >= 56 + 2 * 704;
         assert_eq!(contents(dir.path()).unwrap().len(), if whole { 8 } else { 6 }, "cut at {cut}");
     }
 }
 
-/// Damage before the last append was acknowledged: the log is refused, not cut.
+/// One copy of a frame is damaged: the other is read, and the log is written anew, so that the next damage finds two
+/// copies again. Both are: it was acknowledged, and the log is refused, not cut.
 #[test]
-fn damage_in_the_middle_is_refused() {
+fn damage_is_read_around_or_refused() {
     let dir = tempfile::tempdir().unwrap();
     with_log(dir.path(), async |log: &RecordLog, _: &[Vec<u8>]| {
         for number in 0..4 {
@@ -124,9 +128,18 @@ fn damage_in_the_middle_is_refused() {
     })
     .unwrap();
     let name = files(dir.path())[0].clone();
-    let mut file = read(&name);
-    file[2 * 4096 + 60] ^= 1;
+    let whole = read(&name);
+    let mut file = whole.clone();
+    file[4 * 4096 + 60] ^= 1;
     write(&name, &file);
+    let expected: Vec<_> = (0..4).map(record).collect();
+    assert_eq!(contents(dir.path()).unwrap(), expected);
+    assert!(!name.exists(), "it goes on in the next file");
+    assert_eq!(contents(dir.path()).unwrap(), expected);
+
+    let dir = tempfile::tempdir().unwrap();
+    file[5 * 4096 + 60] ^= 1;
+    write(&dir.path().join(name.file_name().unwrap()), &file);
     assert!(matches!(contents(dir.path()), Err(RecordLogError::Damaged { .. })));
 }
 
@@ -143,7 +156,9 @@ fn an_old_file_is_not_taken_for_the_log() {
     let current = files(dir.path())[0].clone();
     let whole = read(&current);
     let mut damaged = whole.clone();
-    damaged[60] ^= 1;
+    for copy in [0, 4096] {
+        damaged[copy + 60] ^= 1;
+    }
     write(&current, &damaged);
     assert!(matches!(contents(dir.path()), Err(RecordLogError::Lost { .. })));
     std::fs::remove_file(&current).unwrap();

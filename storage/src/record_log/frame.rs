@@ -9,9 +9,10 @@
 //! ```
 //!
 //! A file starts with the snapshot's frames, number 0 on. One append is one frame, so an append is there whole or not
-//! at all. Each frame is durable before the next is written: a valid frame behind a broken one proves that the
-//! broken one was acknowledged, and the log is refused as damaged. A broken last frame is a write cut short. What
-//! remains: damage to the very last frame, with nothing behind it, cannot be told from that.
+//! at all. Each frame stands there twice, one copy behind the other, and is durable before the next is written: one
+//! damaged block costs no record, wherever it is. A valid frame behind two broken copies proves that they were
+//! acknowledged, and the log is refused as damaged; with nothing behind them they are a write cut short. What remains:
+//! damage to both copies of the very last frame cannot be told from that.
 
 use crate::checkpoint::Reader;
 
@@ -140,13 +141,15 @@ pub enum Replay {
         end: u64,
         /// Bytes of the snapshot's frames.
         snapshot_bytes: u64,
+        /// Frames of which one copy is damaged; the other one was read.
+        healed: u64,
     },
 }
 
-/// A frame that was acknowledged does not check.
+/// A frame that was acknowledged does not check, and neither does its copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the frame at byte {position} is damaged; frame {next} at byte {next_position} behind it is whole"
+    "both copies of the frame at byte {position} are damaged; frame {next} at byte {next_position} behind them is whole"
 )]
 pub struct RecordsDamage {
     /// Where the damage is.
@@ -161,14 +164,28 @@ pub struct RecordsDamage {
 pub fn replay(file: &[u8], sequence: u64) -> Result<Replay, RecordsDamage> {
     let mut records = Vec::new();
     let (mut at, mut number, mut salt) = (0, 0, None);
-    let mut snapshot_bytes = None;
-    while let Some(found) = decode(&file[at..]) {
-        let expected = Place { sequence, salt: salt.unwrap_or(found.place.salt), number };
+    let (mut snapshot_bytes, mut healed) = (None, 0);
+    let used_before = loop {
         // The snapshot comes first and once: a frame of the wrong part was not written by this log.
-        let in_order = (found.part == Part::Append) == snapshot_bytes.is_some();
-        if found.place != expected || !in_order {
-            break;
-        }
+        let wanted = Wanted { sequence, salt, number, append: snapshot_bytes.is_some() };
+        let found = match decode(&file[at..]) {
+            Some(found) if wanted.is(&found) => found,
+            Some(found) if wanted.is_copy_of_last(&found) => {
+                at += found.total;
+                if snapshot_bytes.is_some() && found.part == Part::SnapshotEnd {
+                    snapshot_bytes = Some(at as u64);
+                }
+                continue;
+            }
+            _ => match look_behind(file, at, &wanted)? {
+                Behind::Wanted { position, found } => {
+                    healed += 1;
+                    at = position;
+                    found
+                }
+                Behind::Nothing { used_before } => break used_before,
+            },
+        };
         records.extend(found.records);
         salt = Some(found.place.salt);
         at += found.total;
@@ -176,12 +193,7 @@ pub fn replay(file: &[u8], sequence: u64) -> Result<Replay, RecordsDamage> {
         if found.part == Part::SnapshotEnd {
             snapshot_bytes = Some(at as u64);
         }
-        if at >= file.len() {
-            break;
-        }
-    }
-    let used_before =
-        check_behind(file, at, Place { sequence, salt: salt.unwrap_or(0), number }, salt)?;
+    };
     match (salt, snapshot_bytes) {
         (Some(salt), Some(snapshot_bytes)) => Ok(Replay::Records {
             records,
@@ -189,37 +201,66 @@ pub fn replay(file: &[u8], sequence: u64) -> Result<Replay, RecordsDamage> {
             next_number: number,
             end: at as u64,
             snapshot_bytes,
+            healed,
         }),
         _ => Ok(Replay::NoSnapshot { used_before }),
     }
 }
 
-/// Looks for whole frames of this file behind `at`. Says whether frames of an older file stand there.
-fn check_behind(
-    file: &[u8],
-    mut at: usize,
-    expected: Place,
+/// The next frame to be found. The salt is that of the file's first frame.
+struct Wanted {
+    sequence: u64,
     salt: Option<u64>,
-) -> Result<bool, RecordsDamage> {
+    number: u64,
+    append: bool,
+}
+
+impl Wanted {
+    fn is_of_this_file(&self, place: Place) -> bool {
+        place.sequence == self.sequence && self.salt.is_none_or(|salt| salt == place.salt)
+    }
+
+    fn is(&self, found: &Found) -> bool {
+        self.is_of_this_file(found.place)
+            && found.place.number == self.number
+            && (found.part == Part::Append) == self.append
+    }
+
+    fn is_copy_of_last(&self, found: &Found) -> bool {
+        self.salt.is_some()
+            && self.is_of_this_file(found.place)
+            && found.place.number + 1 == self.number
+    }
+}
+
+enum Behind {
+    /// The frame itself: what stands before it is a damaged copy, of it or of the one before.
+    Wanted { position: usize, found: Found },
+    /// The log ends. `used_before`: frames of an older file stand there.
+    Nothing { used_before: bool },
+}
+
+/// Looks for whole frames of this file from `at` on: for the one wanted before all.
+fn look_behind(file: &[u8], mut at: usize, wanted: &Wanted) -> Result<Behind, RecordsDamage> {
     let broken = at as u64;
     let mut used_before = false;
+    let mut later = None;
     while at < file.len() {
         if let Some(found) = decode(&file[at..]) {
-            let ours = found.place.sequence == expected.sequence
-                && salt.is_none_or(|salt| salt == found.place.salt)
-                && found.place.number > expected.number;
-            if ours {
-                return Err(RecordsDamage {
-                    position: broken,
-                    next: found.place.number,
-                    next_position: at as u64,
-                });
+            if wanted.is(&found) {
+                return Ok(Behind::Wanted { position: at, found });
             }
-            used_before |= found.place.sequence < expected.sequence;
+            if wanted.is_of_this_file(found.place) && found.place.number > wanted.number {
+                later = later.or(Some((found.place.number, at as u64)));
+            }
+            used_before |= found.place.sequence < wanted.sequence;
         }
         at += ALIGN;
     }
-    Ok(used_before)
+    match later {
+        Some((next, next_position)) => Err(RecordsDamage { position: broken, next, next_position }),
+        None => Ok(Behind::Nothing { used_before }),
+    }
 }
 
 #[cfg(test)]
@@ -236,17 +277,26 @@ mod tests {
         vec![byte; len]
     }
 
-    /// A snapshot of two frames and `appends` frames behind it, in a file of 128 KiB.
-    fn file(appends: usize) -> Vec<u8> {
-        let mut file = encode(place(0), Part::Snapshot, &[record(1, 10), record(2, 5000)]);
-        file.extend(encode(place(1), Part::SnapshotEnd, &[]));
+    /// A snapshot of two frames (two blocks and one) and `appends` frames of a block behind it, each `copies` times, in a
+    /// file of 128 KiB.
+    fn file_of(appends: usize, copies: usize) -> Vec<u8> {
+        let snapshot = encode(place(0), Part::Snapshot, &[record(1, 10), record(2, 5000)]);
+        let mut file = snapshot.repeat(copies);
+        file.extend(encode(place(1), Part::SnapshotEnd, &[]).repeat(copies));
         for number in 0..appends {
             let records = [record(number as u8, 100 * number)];
-            file.extend(encode(place(2 + number as u64), Part::Append, &records));
+            file.extend(encode(place(2 + number as u64), Part::Append, &records).repeat(copies));
         }
         file.resize(128 << 10, 0);
         file
     }
+
+    fn file(appends: usize) -> Vec<u8> {
+        file_of(appends, 2)
+    }
+
+    /// Bytes of the snapshot in [`file`].
+    const SNAPSHOT: usize = 6 * ALIGN;
 
     fn records_of(file: &[u8]) -> Vec<Vec<u8>> {
         match replay(file, 4).unwrap() {
@@ -264,11 +314,17 @@ mod tests {
     }
 
     #[test]
+    fn a_file_with_one_copy_of_each_frame_is_read_as_well() {
+        assert_eq!(records_of(&file_of(3, 1)), records_of(&file(3)));
+    }
+
+    #[test]
     fn a_torn_tail_is_tolerated_at_every_sector() {
         let whole = file(3);
-        let Replay::Records { end, .. } = replay(&whole, 4).unwrap() else { panic!() };
-        let last = end as usize - ALIGN;
-        for sector in 0..8 {
+        let Replay::Records { end, healed, .. } = replay(&whole, 4).unwrap() else { panic!() };
+        assert_eq!((end as usize, healed), (SNAPSHOT + 6 * ALIGN, 0));
+        let last = end as usize - 2 * ALIGN;
+        for sector in 0..16 {
             let mut torn = whole.clone();
             torn[last + sector * 512..].fill(0);
             let expected = if sector == 0 { 4 } else { 5 };
@@ -277,20 +333,51 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_block_costs_no_record() {
+        let whole = file(3);
+        let records = records_of(&whole);
+        let Replay::Records { end, .. } = replay(&whole, 4).unwrap() else { panic!() };
+        let blocks: Vec<Vec<u8>> = whole.chunks(ALIGN).map(<[u8]>::to_vec).collect();
+        for (number, at) in (0..end as usize).step_by(ALIGN).enumerate() {
+            let mut zeros = whole.clone();
+            zeros[at..at + ALIGN].fill(0);
+            assert_eq!(records_of(&zeros), records, "block {number}");
+            // A block of another place, which is whole in itself.
+            for other in &blocks {
+                let mut misplaced = whole.clone();
+                misplaced[at..at + ALIGN].copy_from_slice(other);
+                assert_eq!(records_of(&misplaced), records, "block {number}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_healed_frame_is_counted() {
+        let mut damaged = file(3);
+        damaged[SNAPSHOT + 50] ^= 1;
+        let Replay::Records { healed, .. } = replay(&damaged, 4).unwrap() else { panic!() };
+        assert_eq!(healed, 1);
+    }
+
+    #[test]
     fn damage_in_the_middle_is_told_from_a_torn_tail() {
         let mut damaged = file(3);
-        damaged[8192 + 4096 + 50] ^= 1;
+        for copy in [2, 3] {
+            damaged[SNAPSHOT + copy * ALIGN + 50] ^= 1;
+        }
         let damage = replay(&damaged, 4).unwrap_err();
-        assert_eq!((damage.position, damage.next), (8192 + 4096, 3));
+        assert_eq!((damage.position, damage.next), ((SNAPSHOT + 2 * ALIGN) as u64, 4));
         let mut first = file(3);
-        first[20] ^= 1;
+        for copy in [0, 2] {
+            first[copy * ALIGN + 20] ^= 1;
+        }
         assert_eq!(replay(&first, 4).unwrap_err().position, 0);
     }
 
     #[test]
     fn a_snapshot_cut_short_is_no_snapshot() {
         let mut file = file(0);
-        file[8192..].fill(0);
+        file[4 * ALIGN..].fill(0);
         assert_eq!(replay(&file, 4), Ok(Replay::NoSnapshot { used_before: false }));
     }
 
@@ -321,13 +408,10 @@ mod tests {
         }
 
         #[test]
-        fn one_flipped_bit_is_damage_or_a_torn_tail(at in 0usize..6 * ALIGN, bit in 0u8..8) {
-            let mut file = file(3);
-            file[at] ^= 1 << bit;
-            if let Ok(Replay::Records { records, .. }) = replay(&file, 4) {
-                // Either nothing was hurt (padding), or the last frame looks torn.
-                prop_assert!(records.len() == 5 || (records.len() == 4 && at >= 5 * ALIGN));
-            }
+        fn one_flipped_bit_costs_nothing(at in 0usize..13 * ALIGN, bit in 0u8..8) {
+            let mut damaged = file(3);
+            damaged[at] ^= 1 << bit;
+            prop_assert_eq!(records_of(&damaged), records_of(&file(3)));
         }
     }
 }

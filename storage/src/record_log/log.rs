@@ -8,6 +8,7 @@ use super::frame::{self, Part, Place, RecordsDamage, Replay, encode, encoded_len
 use crate::disk;
 use crate::limits;
 use crate::limits::EXIT_STORAGE;
+use engine::buffer::Slice;
 use engine::file::{self, File, OpenOptions};
 use engine::sync::{Permit, Semaphore};
 use engine::task::{self, Queue};
@@ -15,6 +16,9 @@ use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+
+/// How often each frame is written, one copy behind the other.
+const COPIES: u64 = 2;
 
 /// Why a record log cannot be opened or written.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +105,7 @@ enum Chosen {
         end: u64,
         snapshot_bytes: u64,
         records: Vec<Vec<u8>>,
+        healed: u64,
         next: Option<Next>,
         older: Vec<Found>,
     },
@@ -136,12 +141,15 @@ async fn choose(dir: &Path, name: &str, files: Vec<Found>) -> Result<Chosen, Rec
                 let Found { path, sequence, len } = found;
                 next = Some(Next { path, sequence, len });
             }
-            Replay::Records { records, salt, next_number, end, snapshot_bytes } => {
+            Replay::Records { records, salt, next_number, end, snapshot_bytes, healed } => {
                 // A gap between this file and the next: the one in between was in force, and is gone.
                 if next.as_ref().is_some_and(|next| next.sequence > found.sequence + 1) {
                     return Err(lost());
                 }
                 let place = Place { sequence: found.sequence, salt, number: next_number };
+                if healed > 0 {
+                    warn_of_damage(&found.path, healed);
+                }
                 let older = files.collect();
                 return Ok(Chosen::File {
                     found,
@@ -149,6 +157,7 @@ async fn choose(dir: &Path, name: &str, files: Vec<Found>) -> Result<Chosen, Rec
                     end,
                     snapshot_bytes,
                     records,
+                    healed,
                     next,
                     older,
                 });
@@ -159,6 +168,13 @@ async fn choose(dir: &Path, name: &str, files: Vec<Found>) -> Result<Chosen, Rec
         return Err(lost());
     }
     Ok(Chosen::Begin)
+}
+
+/// One copy of some frames is damaged: the other was read, nothing is lost.
+pub(crate) fn warn_of_damage(path: &Path, frames: u64) {
+    tracing::warn!(file = %path.display(), frames,
+        "HDL-ST-045: a record log file is damaged. Nothing is lost: each frame is there twice, and what is damaged was \
+         read from its copy. The device is not sound: check it (dmesg, smartctl)");
 }
 
 fn file_name(name: &str, sequence: u64) -> String {
@@ -188,7 +204,7 @@ impl RecordLog {
                 log.inner.prepare_next().await?;
                 Ok((log, Vec::new()))
             }
-            Chosen::File { found, place, end, snapshot_bytes, records, next, older } => {
+            Chosen::File { found, place, end, snapshot_bytes, records, healed, next, older } => {
                 let file = open_direct(&found.path).await.map_err(fail)?;
                 let Found { path, len, .. } = found;
                 let current = Current { file, path, len, place, position: end, snapshot_bytes };
@@ -198,6 +214,9 @@ impl RecordLog {
                     file::remove_file(&old.path).await.map_err(|error| log.inner.error(error))?;
                 }
                 log.inner.prepare_next().await?;
+                if healed > 0 {
+                    log.renew(records.clone()).await;
+                }
                 Ok((log, records))
             }
         }
@@ -234,6 +253,13 @@ impl RecordLog {
             turn: Semaphore::new(1),
         };
         RecordLog { inner: Rc::new(inner) }
+    }
+
+    /// Writes everything anew, so that each frame is there twice again.
+    async fn renew(&self, records: Vec<Vec<u8>>) {
+        if let Err(error) = self.inner.change_over(records, 0).await {
+            tracing::warn!(log = %self.inner.name, %error, "a damaged record log cannot be written anew");
+        }
     }
 
     /// The first file, with an empty snapshot.
@@ -301,7 +327,7 @@ impl Inner {
             let max = limits::RECORD_APPEND_BYTES_MAX;
             return Err(RecordLogError::TooLarge { bytes, max });
         }
-        let total = bytes.next_multiple_of(frame::ALIGN) as u64;
+        let total = COPIES * bytes.next_multiple_of(frame::ALIGN) as u64;
         let full = {
             let current = self.current.borrow();
             current.position + total > current.len
@@ -312,12 +338,12 @@ impl Inner {
         }
         let current = self.current.borrow().clone();
         let encoded = encode(current.place, Part::Append, &records);
-        let frame = disk::aligned(&encoded).await.map_err(|error| self.error(error))?;
+        let frame = twice(&encoded).await.map_err(|error| self.error(error))?;
         if let Err(error) = current.file.write_at_synced(current.position, frame).await {
             self.fail(&error);
         }
         let mut current = self.current.borrow_mut();
-        current.position += encoded.len() as u64;
+        current.position += total;
         current.place.number += 1;
         Ok(())
     }
@@ -346,7 +372,7 @@ impl Inner {
         let frames = split(records);
         let snapshot: u64 = frames
             .iter()
-            .map(|records| encoded_len(records).next_multiple_of(frame::ALIGN) as u64)
+            .map(|records| COPIES * encoded_len(records).next_multiple_of(frame::ALIGN) as u64)
             .sum();
         let need = snapshot + more;
         if need > limits::RECORD_FILE_BYTES_MAX / 2 {
@@ -485,7 +511,7 @@ async fn write_snapshot(
         let last = index + 1 == frames.len();
         let part = if last { Part::SnapshotEnd } else { Part::Snapshot };
         let encoded = encode(place, part, records);
-        let data = disk::aligned(&encoded).await?;
+        let data = twice(&encoded).await?;
         // The frame that says that the snapshot is complete is written when the others are durable.
         if last {
             file.sync_data().await?;
@@ -493,10 +519,18 @@ async fn write_snapshot(
         } else {
             file.write_at(position, data).await?;
         }
-        position += encoded.len() as u64;
+        position += COPIES * encoded.len() as u64;
         place.number += 1;
     }
     Ok((place, position))
+}
+
+/// A frame and its copy, for one write.
+async fn twice(frame: &[u8]) -> io::Result<Slice> {
+    let mut block = disk::block(2 * frame.len()).await?;
+    block[..frame.len()].copy_from_slice(frame);
+    block[frame.len()..2 * frame.len()].copy_from_slice(frame);
+    Ok(block.freeze(2 * frame.len()))
 }
 
 /// Groups a snapshot's records into frames of about 1 MiB.

@@ -8,5 +8,5 @@ mod frame;
 mod log;
 
 pub use frame::{RecordsDamage, Replay, replay};
-pub(crate) use log::write_snapshot_file;
 pub use log::{RecordLog, RecordLogError};
+pub(crate) use log::{warn_of_damage, write_snapshot_file};

@@ -40,10 +40,13 @@ pub(crate) async fn read_base(
     let bad = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
     let bytes = disk::read_whole(&path, limits::RECORD_FILE_BYTES_MAX).await?;
     match record_log::replay(&bytes, u64::from(generation.0)) {
-        Ok(record_log::Replay::Records { records, .. }) => records
-            .iter()
-            .map(|record| LogCheckpoint::decode(record).map_err(|error| bad(error.to_string())))
-            .collect(),
+        Ok(record_log::Replay::Records { records, healed, .. }) => {
+            if healed > 0 {
+                record_log::warn_of_damage(&path, healed);
+            }
+            let decoded = records.iter().map(|record| LogCheckpoint::decode(record));
+            decoded.map(|one| one.map_err(|error| bad(error.to_string()))).collect()
+        }
         Ok(record_log::Replay::NoSnapshot { .. }) => Err(bad("its frames do not check".to_owned())),
         Err(damage) => Err(bad(damage.to_string())),
     }
