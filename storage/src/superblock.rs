@@ -1,7 +1,7 @@
 //! The node's superblock: who it is, which generation of journals is in force, and how this device is flushed.
 //!
-//! Two 4 KiB slots in one file, written in turn, so that a torn write leaves the other. The slot with the higher
-//! sequence and a right checksum counts.
+//! Two 4 KiB slots in one file, written one after the other at each change: a torn write leaves the old content in one,
+//! damage leaves the new content in one. The slot with the higher sequence and a right checksum counts.
 //!
 //! ```text
 //! 0 magic "HDLSUPER" | 8 version u16 | 10 flags u16 (1 = clean stop) | 12 crc32c u32 over the slot with this as zero
@@ -183,6 +183,16 @@ impl Superblock {
         read_fields(&mut reader, flags).ok_or(invalid)
     }
 
+    /// Slots of a superblock file's bytes that hold something and do not check.
+    pub fn damaged_slots(file: &[u8]) -> usize {
+        let second = file.get(SLOT_BYTES..).unwrap_or(&[]);
+        let damaged = |slot: &[u8]| {
+            let slot = slot.get(..SLOT_BYTES).unwrap_or(slot);
+            slot.iter().any(|byte| *byte != 0) && Superblock::decode_slot(slot).is_err()
+        };
+        [file, second].into_iter().filter(|slot| damaged(slot)).count()
+    }
+
     /// The valid slot with the higher sequence of a superblock file's bytes.
     pub fn decode_newest(file: &[u8]) -> Result<Superblock, SuperblockError> {
         let second = file.get(SLOT_BYTES..).unwrap_or(&[]);
@@ -283,9 +293,12 @@ mod tests {
     fn a_torn_write_leaves_the_other_slot() {
         let mut file = [sample(4).encode(), sample(5).encode()].concat();
         assert_eq!(Superblock::decode_newest(&file).unwrap().sequence, 5);
+        assert_eq!(Superblock::damaged_slots(&file), 0);
         file[SLOT_BYTES + 512..].fill(0xee);
         assert_eq!(Superblock::decode_newest(&file).unwrap().sequence, 4);
+        assert_eq!(Superblock::damaged_slots(&file), 1);
         file[100] ^= 1;
+        assert_eq!(Superblock::damaged_slots(&file), 2);
         assert_eq!(Superblock::decode_newest(&file), Err(SuperblockError::Invalid));
         assert_eq!(Superblock::decode_newest(&[]), Err(SuperblockError::Invalid));
     }

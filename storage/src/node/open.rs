@@ -143,6 +143,11 @@ impl Node {
         let bytes = disk::read_whole(&path, 1 << 20).await.map_err(at_file("read"))?;
         let superblock = Superblock::decode_newest(&bytes)
             .map_err(|source| NodeError::Superblock { path: path.display().to_string(), source })?;
+        if Superblock::damaged_slots(&bytes) > 0 {
+            tracing::warn!(file = %path.display(),
+                "HDL-ST-046: one slot of the superblock is damaged. Nothing is lost: the other one holds the same and was \
+                 read, and both are written at each start. The device is not sound: check it (dmesg, smartctl)");
+        }
         check_identity(dir, &superblock, options)?;
         let opening = File::open(&path, OpenOptions::new().read().write().direct()).await;
         let file = opening.map_err(at_file("open"))?;
@@ -199,17 +204,20 @@ impl Node {
         self.change(|superblock| superblock.clean = true).await
     }
 
-    /// Changes the superblock durably: the other slot is written, so that a torn write leaves the old one.
+    /// Changes the superblock durably: one slot after the other, so that a torn write leaves the old one, and damage to
+    /// either leaves the new one.
     pub(super) async fn change(
         &self,
         change: impl FnOnce(&mut Superblock),
     ) -> Result<(), NodeError> {
         let mut next = self.superblock();
         change(&mut next);
-        next.sequence += 1;
         let at = |source| io_error("write", &self.dir.join(SUPERBLOCK), source);
-        let slot = disk::aligned(&next.encode()).await.map_err(at)?;
-        self.file.write_at_synced(next.slot_position(), slot).await.map_err(at)?;
+        for _slot in 0..2 {
+            next.sequence += 1;
+            let slot = disk::aligned(&next.encode()).await.map_err(at)?;
+            self.file.write_at_synced(next.slot_position(), slot).await.map_err(at)?;
+        }
         self.superblock.replace(next);
         Ok(())
     }
@@ -266,8 +274,8 @@ async fn format(dir: &Path, options: &NodeOptions) -> Result<(), NodeError> {
         return Err(NodeError::ClusterId(cluster_id.len()));
     }
     let calibration = calibrate(dir).await.map_err(at)?;
-    let superblock = Superblock {
-        sequence: 1,
+    let mut superblock = Superblock {
+        sequence: 0,
         generation: Generation(0),
         shards: 0,
         clean: true,
@@ -281,8 +289,11 @@ async fn format(dir: &Path, options: &NodeOptions) -> Result<(), NodeError> {
     };
     let fresh = dir.join("superblock.new");
     let mut file = vec![0; 2 * SLOT_BYTES];
-    let position = superblock.slot_position() as usize;
-    file[position..position + SLOT_BYTES].copy_from_slice(&superblock.encode());
+    for _slot in 0..2 {
+        superblock.sequence += 1;
+        let position = superblock.slot_position() as usize;
+        file[position..position + SLOT_BYTES].copy_from_slice(&superblock.encode());
+    }
     file::write_durably(&fresh, file).await.map_err(at)?;
     file::rename(&fresh, dir.join(SUPERBLOCK)).await.map_err(at)?;
     file::sync_dir(dir).await.map_err(at)
