@@ -8,6 +8,9 @@
 //!   since. The walk reports the gap with what the next frame says of its predecessor, and goes on behind it, because
 //!   the other partitions' acknowledged records are there.
 //!
+//! A device may also have put a block where another belongs, with a whole frame in it. So the frame that was expected is
+//! looked for before a gap is reported, and of those behind a gap the one with the lowest LSN, not the first.
+//!
 //! ```text
 //!              fits                         nothing proves it acknowledged
 //!          +--------+      does not fit     +----------> End
@@ -15,6 +18,7 @@
 //!   +--> Walk ------+-------> Probe ---> Scan
 //!   |      ^                    |           |
 //!   |      +--- next file fits -+           | a successor proves it acknowledged
+//!   |      +--- found further behind -------+
 //!   +------------------------- Gap <--------+
 //! ```
 
@@ -133,19 +137,21 @@ impl Expected {
 enum State {
     Walk,
     Probe { broken: Broken },
-    Scan { broken: Broken, file: usize, position: u64, first: Option<Lead>, found: u32 },
+    Scan { broken: Broken, file: usize, position: u64, lead: Option<Lead>, found: u32 },
     Found(Lead),
     MissingEnd(End),
     Done(End),
 }
 
-/// The first valid frame behind a break.
+/// The valid frame with the lowest LSN behind a break.
 #[derive(Clone, Copy, Debug)]
 struct Lead {
     file: usize,
     position: u64,
     lsn: Lsn,
     previous_lsn: Lsn,
+    /// It, or another frame behind the break, proves that what is broken was acknowledged.
+    proven: bool,
 }
 
 enum Look<'a> {
@@ -217,46 +223,38 @@ impl Walker {
                             broken,
                             file: self.file,
                             position: self.position,
-                            first: None,
+                            lead: None,
                             found: 0,
                         }
                     }
                 },
-                State::Scan { broken, file, position, first, found } => {
-                    if file >= self.files.len() {
-                        self.on_scan_end(broken, found);
+                State::Scan { broken, file, position, lead, found } => {
+                    // What is missing in front of the lead may stand elsewhere in its file, not further.
+                    let passed = lead.is_some_and(|lead| lead.proven && file > lead.file);
+                    if file >= self.files.len() || passed {
+                        match lead.filter(|lead| lead.proven) {
+                            Some(lead) => self.state = State::Found(lead),
+                            None => self.on_scan_end(broken, found),
+                        }
                         continue;
                     }
                     if position >= self.files[file].len {
                         let (file, position) = (file + 1, 0);
-                        self.state = State::Scan { broken, file, position, first, found };
+                        self.state = State::Scan { broken, file, position, lead, found };
                         continue;
                     }
                     match self.look(window, file, position) {
                         Look::Need(len) => return read(file, position, len),
+                        Look::Good(frame) if self.expected.fits(frame.header()) => {
+                            (self.file, self.position) = (file, position);
+                            self.state = State::Walk;
+                        }
                         Look::Good(frame) if frame.header().lsn > self.expected.lsn() => {
-                            let header = frame.header();
-                            let lead = first.unwrap_or(Lead {
-                                file,
-                                position,
-                                lsn: header.lsn,
-                                previous_lsn: header.previous_lsn,
-                            });
-                            if header.durable_upto.max(self.durable) > self.expected.lsn() {
-                                self.state = State::Found(lead);
-                                continue;
-                            }
-                            self.state = State::Scan {
-                                broken,
-                                file,
-                                position: position + u64::from(header.total_len),
-                                first: Some(lead),
-                                found: found + 1,
-                            };
+                            self.on_lead(broken, (file, position), lead, found, frame.header());
                         }
                         Look::Good(_) | Look::Bad(_) => {
                             let position = position + FRAME_ALIGN as u64;
-                            self.state = State::Scan { broken, file, position, first, found };
+                            self.state = State::Scan { broken, file, position, lead, found };
                         }
                     }
                 }
@@ -289,6 +287,35 @@ impl Walker {
         self.expected = Expected::At { lsn: header.next_lsn(), behind: Some(header.lsn) };
         self.closed = header.purpose == Purpose::Closing;
         Step::Frame { frame, file: at.0, position: at.1 }
+    }
+
+    /// A valid frame of a later LSN stands behind the break.
+    fn on_lead(
+        &mut self,
+        broken: Broken,
+        at: (usize, u64),
+        before: Option<Lead>,
+        found: u32,
+        header: &Header,
+    ) {
+        let (file, position) = at;
+        let this = Lead {
+            file,
+            position,
+            lsn: header.lsn,
+            previous_lsn: header.previous_lsn,
+            proven: header.durable_upto.max(self.durable) > self.expected.lsn(),
+        };
+        let mut lead = before.filter(|before| before.lsn <= this.lsn).unwrap_or(this);
+        lead.proven = this.proven || before.is_some_and(|before| before.proven);
+        // Nothing fits between the last good frame and this one: no need to look further.
+        let adjacent = lead.previous_lsn <= self.expected.lsn();
+        self.state = if lead.proven && adjacent {
+            State::Found(lead)
+        } else {
+            let position = position + FRAME_ALIGN as u64;
+            State::Scan { broken, file, position, lead: Some(lead), found: found + 1 }
+        };
     }
 
     fn on_gap<'a>(&mut self, lead: Lead, frame: Frame<'_>) -> Step<'a> {

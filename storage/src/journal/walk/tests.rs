@@ -305,3 +305,47 @@ proptest! {
         prop_assert!(gaps.is_empty());
     }
 }
+
+impl Medium {
+    /// Puts a frame's bytes where another one's begin, as a device does that writes to the wrong place.
+    fn misplace(&mut self, from: u64, to: u64) {
+        let (file, at, len, _) = self.frames[from as usize - 1];
+        let bytes = self.files[file][at..at + len].to_vec();
+        let (file, at, room, _) = self.frames[to as usize - 1];
+        assert!(len <= room, "it hits one frame");
+        self.files[file][at..at + len].copy_from_slice(&bytes);
+    }
+}
+
+/// A whole frame stands where an earlier one was. It used to be taken for the place to go on from, and its own place,
+/// behind it, for a break: the frame after it was then lost, without a word if it was the last.
+#[test]
+fn a_frame_at_the_wrong_place_costs_only_the_one_it_covers() {
+    for (covered, misplaced) in [(3, 4), (3, 5), (3, 9), (5, 2), (5, 4), (1, 6), (8, 9)] {
+        let mut medium = Medium::new();
+        medium.fill(9);
+        medium.misplace(misplaced, covered);
+        let (lsns, gaps, end) = medium.walk(1);
+        let expected: Vec<_> = (1..=9).filter(|lsn| *lsn != covered).collect();
+        let case = format!("frame {misplaced} at the place of {covered}");
+        assert_eq!(lsns, expected, "{case}");
+        assert_eq!(gaps.len(), 1, "{case}");
+        let (from, to) = (gaps[0].from.0, gaps[0].to.map(|lsn| lsn.0));
+        assert_eq!((from, to, gaps[0].complete), (covered, Some(covered + 1), true), "{case}");
+        assert_eq!(gaps[0].named[0].log, log_id(covered as u32 % 3), "{case}");
+        assert_eq!(end.upto, Lsn(10), "{case}");
+    }
+}
+
+/// The first frame of what is left is broken, and checkpoints hold it: what stands behind it, up to where checkpoints
+/// end, is still found.
+#[test]
+fn a_broken_first_frame_that_checkpoints_hold_costs_nothing() {
+    let mut medium = Medium::new();
+    medium.fill(9);
+    let (file, at, _, _) = medium.frames[0];
+    medium.files[file][at + 200] ^= 1;
+    let (lsns, gaps, _) = medium.walk(5);
+    assert_eq!(lsns, (2..=9).collect::<Vec<_>>());
+    assert_eq!(gaps, []);
+}
