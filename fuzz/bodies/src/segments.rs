@@ -15,7 +15,7 @@ use storage::batch::{BatchView, split};
 use storage::cold_read::{CHUNK_BYTES, Chunks, ColdFound, Failure, Loaded, SegmentWalk};
 use storage::ids::{FilePosition, LeaderEpoch, Offset};
 use storage::log::SegmentIndex;
-use storage::log::read::ColdRead;
+use storage::log::read::{ColdRead, Place};
 
 use crate::input::Input;
 use crate::made;
@@ -29,10 +29,12 @@ pub fn run(bytes: &[u8]) {
         0 => index_file(&mut input),
         1 => {
             let asked = Asked::new(&mut input);
-            let hint = FilePosition(u64::from(input.u16()));
+            let position = FilePosition(u64::from(input.u16()));
             let segment = input.rest();
-            if let Ok(found) = read(segment, &asked.of(segment), hint) {
-                sound(segment, &asked.of(segment), &found);
+            let end = split(segment).flatten().last().map_or(BASE, |batch| batch.next_offset());
+            let read_of = asked.of(segment, end);
+            if let Ok(found) = read(segment, &read_of, Place { position, offset: asked.from }) {
+                sound(segment, &read_of, &found);
             }
             let _ = walked_index(segment, asked.interval);
         }
@@ -66,9 +68,9 @@ fn now<T>(work: impl Future<Output = T>) -> T {
     }
 }
 
-fn read(segment: &[u8], read: &ColdRead, hint: FilePosition) -> Result<ColdFound, Failure> {
+fn read(segment: &[u8], read: &ColdRead, hint: Place) -> Result<ColdFound, Failure> {
     let mut walk = SegmentWalk::new(Memory(segment), BASE, FilePosition(segment.len() as u64));
-    now(walk.batches(read, hint))
+    now(walk.batches(read, hint, &|_| true))
 }
 
 fn walked_index(segment: &[u8], interval: u32) -> (SegmentIndex, Result<(), Failure>) {
@@ -96,13 +98,14 @@ impl Asked {
         }
     }
 
-    fn of(&self, segment: &[u8]) -> ColdRead {
+    fn of(&self, segment: &[u8], end: Offset) -> ColdRead {
         ColdRead {
             from: self.from,
             max_bytes: self.max_bytes,
             one_at_least: self.one_at_least,
             segment: BASE,
             limit: FilePosition(segment.len() as u64),
+            end,
         }
     }
 }
@@ -122,7 +125,7 @@ fn sound(segment: &[u8], asked: &ColdRead, found: &ColdFound) {
     for (index, batch) in split(&bytes).enumerate() {
         let batch = batch.expect("whole batches only");
         assert!(batch.check_crc(), "none that is damaged");
-        assert!(batch.base_offset() >= expected, "in order");
+        assert!(index == 0 || batch.base_offset() == expected, "in order, without a gap");
         assert!(index > 0 || batch.next_offset() > asked.from, "from the one wanted on");
         expected = batch.next_offset();
     }
@@ -163,8 +166,6 @@ fn written(input: &mut Input<'_>) {
     let mut appended = SegmentIndex::new(BASE, asked.interval);
     let mut next = BASE;
     for _ in 0..input.below(14) {
-        // Compaction leaves holes between batches.
-        next = Offset(next.0 + if input.below(8) == 0 { input.below(5) as i64 } else { 0 });
         let batch = made::batch(input, next, LeaderEpoch(1));
         let view = BatchView::first(&batch).expect("just built");
         appended.append(view.header(), view.len());
@@ -179,13 +180,15 @@ fn written(input: &mut Input<'_>) {
     times(&whole, &appended, time);
     let places = input.below(3);
     made::damage(input, &mut segment, places);
-    let wrong = FilePosition(u64::from(input.u16()) * 3);
-    let hint = appended.position_for_offset(asked.from);
-    let asked = asked.of(&segment);
-    for hint in [hint, FilePosition(0), wrong] {
+    let wrong = Place { position: FilePosition(u64::from(input.u16()) * 3), offset: asked.from };
+    let position = appended.position_for_offset(asked.from);
+    let hint = Place { position, offset: offset_at(&whole, position) };
+    let front = Place { position: FilePosition(0), offset: BASE };
+    let asked = asked.of(&segment, next);
+    for hint in [hint, front, wrong] {
         let found = read(&segment, &asked, hint);
         if segment == whole {
-            let lies = hint.0 != 0 && !batch_starts(&whole).contains(&hint.0);
+            let lies = hint.position.0 != 0 && !batch_starts(&whole).contains(&hint.position.0);
             match found {
                 Ok(found) => {
                     // A hint into the middle of a batch can meet bytes that look like one: only whole ones are served.
@@ -208,6 +211,12 @@ fn batch_starts(segment: &[u8]) -> Vec<u64> {
         at += batch.len() as u64;
     }
     starts
+}
+
+/// The base offset of the batch at a position.
+fn offset_at(segment: &[u8], position: FilePosition) -> Offset {
+    let batch = BatchView::first(&segment[position.0 as usize..]);
+    batch.map_or(BASE, |batch| batch.base_offset())
 }
 
 /// The answer of a reader that begins at the front.

@@ -5,8 +5,9 @@
 //! two chunks on their way. The cache has its own bytes, and the reads' bytes in flight come out of the device's
 //! budget: a cold reader must not slow producers.
 //!
-//! Nothing from the disk is believed: magic, length, order of offsets and checksum of every batch are verified before
-//! it is handed out. A batch that fails is read once more, then named and not served.
+//! Nothing from the disk is believed: every batch begins with the offset at which the one before ended, the last ends
+//! where the segment does, and magic, length, leader epoch and checksum are verified before it is handed out. A batch
+//! that fails is read once more, then named and not served.
 //!
 //! `walk` finds and verifies batches in chunks that somebody brings; `reader` brings them from the disk.
 

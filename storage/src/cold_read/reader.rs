@@ -10,9 +10,11 @@ use engine::sync::{Receiver, Semaphore, Sender, oneshot};
 use engine::task::{self, Queue};
 
 use super::walk::{CHUNK_BYTES, Chunks, ColdFound, Failure, Loaded, READ_BYTES_MAX, SegmentWalk};
-use crate::ids::{FilePosition, Offset};
+use crate::batch::view::BatchHeader;
+use crate::ids::FilePosition;
 use crate::log::SegmentIndex;
-use crate::log::read::{ColdRead, ReadError};
+use crate::log::read::{ColdRead, Place, ReadError};
+use crate::log::segment::batches_file_name;
 use crate::log::space;
 use crate::store::device_budget::DeviceBudget;
 use crate::store::files::{Files, SegmentKey};
@@ -125,14 +127,16 @@ impl ColdReader {
         SegmentWalk::new(SegmentChunks { reader: self, key, dir }, key.base, limit)
     }
 
-    /// Reads whole batches of one segment. `hint` is where an index says to look; batches before it are not seen. The
-    /// result is empty when the segment holds nothing at or after the offset.
+    /// Reads whole batches of one segment. `hint` is where an index says to look; batches before it are not seen.
+    /// `is_epoch_right` judges what neither a batch's checksum nor its neighbours tell. The result is empty when the
+    /// segment holds nothing at or after the offset.
     pub async fn read(
         self: &Rc<Self>,
         slot: u32,
         dir: &Rc<str>,
         read: &ColdRead,
-        hint: FilePosition,
+        hint: Place,
+        is_epoch_right: &dyn Fn(&BatchHeader) -> bool,
     ) -> Result<ColdFound, ReadError> {
         let key = SegmentKey { slot, base: read.segment };
         let bytes = read.max_bytes.min(READ_BYTES_MAX) as u64 + CHUNK_BYTES;
@@ -141,7 +145,7 @@ impl ColdReader {
         let mut second_try = false;
         loop {
             let mut walk = self.walk(key, dir, read.limit);
-            let failure = match walk.batches(read, hint).await {
+            let failure = match walk.batches(read, hint, is_epoch_right).await {
                 Ok(found) => {
                     self.count(|stats| {
                         stats.reads += 1;
@@ -157,8 +161,10 @@ impl ColdReader {
                     self.count(|stats| stats.corrupt += 1);
                     let segment = key.base;
                     tracing::error!(
-                        dir = &**dir, %segment, %position, what,
-                        "a stored batch is damaged and is not served"
+                        dir = &**dir, file = batches_file_name(segment), %position, what,
+                        "HDL-ST-044: a stored batch is damaged and is not served; the rest of the partition is. See how \
+                         much is with `heddle verify` while the node is down. Consumers pass it by seeking behind it; \
+                         it comes back only with a sound copy of the file"
                     );
                     return Err(ReadError::Corrupt { segment, position, what });
                 }
@@ -171,7 +177,7 @@ impl ColdReader {
         }
     }
 
-    /// Brings an index up to `limit` by walking over the headers it does not cover yet; a damaged one ends the walk and
+    /// Brings an index up to `limit` by walking over the batches it does not cover yet; a damaged one ends the walk and
     /// comes with what was covered before it.
     pub(crate) async fn extend_index(
         self: &Rc<Self>,
@@ -184,19 +190,6 @@ impl ColdReader {
         let mut index = index;
         let failure = walk.extend(&mut index).await.err();
         (index, failure.map(|failure| failure.named(key.base)))
-    }
-
-    /// The base offset of the batch at a position that an index named; the segment's own if none begins there.
-    pub(crate) async fn offset_at(
-        self: &Rc<Self>,
-        key: SegmentKey,
-        dir: &Rc<str>,
-        limit: FilePosition,
-        position: FilePosition,
-    ) -> Offset {
-        let mut walk = self.walk(key, dir, limit);
-        let header = walk.header(position, Offset(0)).await.ok().flatten();
-        header.map_or(key.base, |header| header.base_offset())
     }
 
     /// Drops what is cached of a segment.

@@ -9,7 +9,7 @@ use crate::batch::crc::Crc32c;
 use crate::batch::view::{BATCH_HEADER_BYTES, BatchHeader, CRC_FROM, MAGIC};
 use crate::ids::{FilePosition, Offset};
 use crate::log::SegmentIndex;
-use crate::log::read::{ColdRead, ReadError};
+use crate::log::read::{ColdRead, Place, ReadError};
 
 /// Bytes of a chunk: large enough that a device reaches its throughput at depth 2 to 3, small enough that a consumer
 /// who wants one record does not wait long for it.
@@ -77,7 +77,7 @@ pub trait Chunks {
 /// A walk over the batches of one segment.
 pub struct SegmentWalk<C> {
     chunks: C,
-    /// The segment's first offset: no batch begins before it.
+    /// The segment's first offset: its first batch begins with it.
     base: Offset,
     /// Bytes of batches in the segment's file.
     limit: u64,
@@ -91,41 +91,35 @@ impl<C: Chunks> SegmentWalk<C> {
         SegmentWalk { chunks, base, limit: limit.0, held: Vec::new() }
     }
 
-    /// Finds whole batches from `read.from` on and verifies them. `hint` is where an index says to look.
+    /// Finds whole batches from `read.from` on and verifies them. `hint` is where an index says to look. `is_epoch_right`
+    /// judges what neither a batch's checksum nor its neighbours tell.
     ///
     /// # Errors
     /// When not even the first batch wanted is whole; one that fails behind it ends the read before it.
     pub async fn batches(
         &mut self,
         read: &ColdRead,
-        hint: FilePosition,
+        hint: Place,
+        is_epoch_right: &dyn Fn(&BatchHeader) -> bool,
     ) -> Result<ColdFound, Failure> {
-        let hint = hint.0;
-        let max = read.max_bytes.min(READ_BYTES_MAX);
+        let front = Place { position: FilePosition(0), offset: self.base };
         let mut index_wrong = false;
-        let mut start = match self.find(read.from, hint).await {
-            Err(Failure::Damaged { .. }) if hint > 0 => {
+        let found = match self.find(read, hint).await {
+            // No batch begins at the place, or another one than the index says.
+            Err(Failure::Damaged { .. }) if hint != front => {
                 index_wrong = true;
-                self.find(read.from, 0).await?
+                self.find(read, front).await?
             }
             found => found?,
         };
-        // The index may also name a batch behind the one wanted: only offsets before it can tell.
-        if hint > 0 && start.is_some_and(|start| start == hint) {
-            let first = self.header(FilePosition(hint), Offset(0)).await?;
-            if first.is_some_and(|header| header.base_offset() > read.from) {
-                index_wrong = true;
-                start = self.find(read.from, 0).await?;
-            }
-        }
-        let Some(start) = start else {
+        let Some(Place { position: FilePosition(start), offset }) = found else {
             return Ok(ColdFound { pieces: Vec::new(), bytes: 0, index_wrong, is_here: false });
         };
-        self.start_reads(start, start + max as u64);
+        self.start_reads(start, start + read.max_bytes.min(READ_BYTES_MAX) as u64);
         self.held.retain(|(number, _)| *number >= start / CHUNK_BYTES);
-        let (mut end, mut expected) = (start, Offset(0));
+        let (mut end, mut expected) = (start, offset);
         loop {
-            let next = match self.verified(end, expected, start, max, read.one_at_least).await {
+            let next = match self.fitting(end, expected, start, read, is_epoch_right).await {
                 // What is sound before the damage is served; the next read is told.
                 Err(Failure::Damaged { .. }) if end > start => None,
                 next => next?,
@@ -139,50 +133,60 @@ impl<C: Chunks> SegmentWalk<C> {
         Ok(ColdFound { pieces, bytes: (end - start) as usize, index_wrong, is_here: true })
     }
 
-    /// The header of the next batch of a read that began at `start`, its checksum verified; `None` when it does not fit.
-    async fn verified(
+    /// The header of the next batch of a read that began at `start`, all of it verified; `None` when it does not fit.
+    async fn fitting(
         &mut self,
         position: u64,
         expected: Offset,
         start: u64,
-        max: usize,
-        one_at_least: bool,
+        read: &ColdRead,
+        is_epoch_right: &dyn Fn(&BatchHeader) -> bool,
     ) -> Result<Option<BatchHeader>, Failure> {
-        let Some(header) = self.header(FilePosition(position), expected).await? else {
-            return Ok(None);
-        };
+        let Some(header) = self.header(position, expected).await? else { return Ok(None) };
         let len = header.total_len().unwrap_or(0) as u64;
-        let must = position == start && one_at_least;
-        if position + len - start > max as u64 && !must {
+        let must = position == start && read.one_at_least;
+        if position + len - start > read.max_bytes.min(READ_BYTES_MAX) as u64 && !must {
             return Ok(None);
         }
         self.check_crc(position, len, header.crc()).await?;
+        let damaged = |what| Err(Failure::Damaged { position: FilePosition(position), what });
+        if position + len == self.limit && header.next_offset() != read.end {
+            return damaged("the last batch does not end where the segment does");
+        }
+        if !is_epoch_right(&header) {
+            return damaged("a leader epoch in which these offsets were not written");
+        }
         Ok(Some(header))
     }
 
-    /// Where the first batch that ends after `from` begins, looking from `position` on.
-    async fn find(&mut self, from: Offset, mut position: u64) -> Result<Option<u64>, Failure> {
-        let mut expected = Offset(0);
-        while let Some(header) = self.header(FilePosition(position), expected).await? {
-            if header.next_offset() > from {
-                return Ok(Some(position));
+    /// Where the first batch that ends after the offset wanted begins, looking from a place on.
+    async fn find(&mut self, read: &ColdRead, from: Place) -> Result<Option<Place>, Failure> {
+        let Place { mut position, mut offset } = from;
+        while let Some(header) = self.header(position.0, offset).await? {
+            if header.next_offset() > read.from {
+                return Ok(Some(Place { position, offset }));
             }
-            expected = header.next_offset();
-            position += header.total_len().unwrap_or(0) as u64;
-            self.held.retain(|(number, _)| *number >= position / CHUNK_BYTES);
+            offset = header.next_offset();
+            position.0 += header.total_len().unwrap_or(0) as u64;
+            self.held.retain(|(number, _)| *number >= position.0 / CHUNK_BYTES);
+        }
+        if offset != read.end {
+            let what = "the batches end before the segment does";
+            return Err(Failure::Damaged { position, what });
         }
         Ok(None)
     }
 
-    /// Brings an index up to the segment's end by walking over the headers that it does not cover yet.
+    /// Brings an index up to the segment's end by walking over the batches that it does not cover yet.
     ///
     /// # Errors
-    /// At the first header that is damaged; the index covers what lies before it.
+    /// At the first batch that is damaged; the index covers what lies before it.
     pub async fn extend(&mut self, index: &mut SegmentIndex) -> Result<(), Failure> {
-        while let Some(header) =
-            self.header(FilePosition(index.bytes()), index.next_offset()).await?
-        {
-            index.append(&header, header.total_len().unwrap_or(0));
+        while let Some(header) = self.header(index.bytes(), index.next_offset()).await? {
+            let len = header.total_len().unwrap_or(0);
+            // A time that is wrong in the index would hide records from a look for it.
+            self.check_crc(index.bytes(), len as u64, header.crc()).await?;
+            index.append(&header, len);
             let reached = index.bytes() / CHUNK_BYTES;
             if self.held.iter().any(|(number, _)| *number < reached) {
                 self.held.retain(|(number, _)| *number >= reached);
@@ -193,17 +197,16 @@ impl<C: Chunks> SegmentWalk<C> {
         Ok(())
     }
 
-    /// The header at a position, verified but for the checksum; `None` at the segment's end. Its batch must not begin
-    /// before `expected`.
+    /// The header at a position, verified but for the checksum; `None` at the segment's end. Its batch must begin with
+    /// the offset expected.
     ///
     /// # Errors
-    /// When no batch that the segment can hold begins there.
-    pub async fn header(
+    /// When another batch begins there, or none.
+    async fn header(
         &mut self,
-        position: FilePosition,
+        position: u64,
         expected: Offset,
     ) -> Result<Option<BatchHeader>, Failure> {
-        let position = position.0;
         if position == self.limit {
             return Ok(None);
         }
@@ -229,8 +232,8 @@ impl<C: Chunks> SegmentWalk<C> {
         if len as u64 > self.limit - position {
             return Err(damaged("a batch crosses the end of the segment"));
         }
-        if header.base_offset() < expected.max(self.base) || header.last_offset_delta() < 0 {
-            return Err(damaged("offsets do not rise"));
+        if header.base_offset() != expected || header.last_offset_delta() < 0 {
+            return Err(damaged("another batch stands where this one should"));
         }
         Ok(Some(header))
     }

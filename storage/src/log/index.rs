@@ -185,6 +185,16 @@ impl SegmentIndex {
         self.position_before(after)
     }
 
+    /// The base offset of the batch at a position that a look-up gave.
+    pub(crate) fn offset_at(&self, position: FilePosition) -> Offset {
+        let at =
+            self.entries.binary_search_by_key(&position.0, |entry| entry.position.get().into());
+        match at {
+            Ok(at) => self.base_offset + Count(i64::from(self.entries[at].relative_offset.get())),
+            Err(_) => self.base_offset,
+        }
+    }
+
     /// Where to begin looking for the first record with a timestamp of at least `timestamp`: all batches before lie
     /// before it in time. `None` when the segment has no such record.
     pub fn position_for_timestamp(&self, timestamp: i64) -> Option<FilePosition> {

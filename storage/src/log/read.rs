@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use engine::buffer::Slice;
 
-use crate::ids::{FilePosition, Offset};
+use crate::batch::BatchHeader;
+use crate::ids::{FilePosition, Generation, Offset};
+use crate::limits::LEADER_EPOCHS_PER_LOG_MAX;
 use crate::log::log::{Log, Standing};
 
 /// What a read found.
@@ -35,6 +37,17 @@ pub struct ColdRead {
     pub segment: Offset,
     /// Bytes of batches that are in that segment's file.
     pub limit: FilePosition,
+    /// The offset after the last of these batches.
+    pub end: Offset,
+}
+
+/// A place in a segment where a batch begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Where in the file.
+    pub position: FilePosition,
+    /// The base offset of the batch there.
+    pub offset: Offset,
 }
 
 /// Why a read was refused.
@@ -111,24 +124,44 @@ impl Log {
         }
         let segment = self.segment_of(from).or(self.segments.first());
         let cold = segment.and_then(|segment| {
-            let (segment, limit) = (segment.base, self.limit_of(segment.base)?);
-            Some(ColdRead { from, max_bytes, one_at_least, segment, limit })
+            let (segment, (limit, end)) = (segment.base, self.limit_of(segment.base)?);
+            Some(ColdRead { from, max_bytes, one_at_least, segment, limit, end })
         });
         Ok(cold.map_or(Read::Empty, Read::Cold))
     }
 
-    /// Bytes of batches that the file of this segment holds.
-    pub(crate) fn limit_of(&self, segment: Offset) -> Option<FilePosition> {
+    /// Bytes of batches that the file of this segment holds, and the offset after the last of them.
+    pub(crate) fn limit_of(&self, segment: Offset) -> Option<(FilePosition, Offset)> {
         if segment == self.written.segment.base {
-            return Some(self.written.segment.end());
+            return Some((self.written.segment.end(), self.written.offset));
         }
-        self.segment(segment).map(|segment| segment.end())
+        let limit = self.segment(segment)?.end();
+        let after = self.segment_after(segment).map_or(self.log_end, |next| next.base);
+        Some((limit, after))
+    }
+
+    /// Whether a stored batch carries the leader epoch in which its records were written. Its checksum does not say.
+    pub(crate) fn is_epoch_right(&self, header: &BatchHeader, generation: Generation) -> bool {
+        // Records before the log's start are not served, and their epochs forgotten.
+        if header.next_offset() <= self.log_start {
+            return true;
+        }
+        let (epoch, offset) = (header.leader_epoch(), header.base_offset().max(self.log_start));
+        let first = self.epochs.entries().first();
+        if generation.0 as usize > LEADER_EPOCHS_PER_LOG_MAX
+            && let Some(first) = first
+            && self.epochs.epoch_at(offset) == Some(first.epoch)
+        {
+            // The oldest of so many may have been merged into one.
+            return epoch <= first.epoch;
+        }
+        self.epochs.epoch_at(offset).is_none_or(|known| known == epoch)
     }
 
     /// The same read, gone on with in the next segment: after a compaction a segment may end before `from`.
     pub(crate) fn read_on(&self, read: &ColdRead) -> Option<ColdRead> {
         let segment = self.segment_after(read.segment)?.base;
-        let limit = self.limit_of(segment)?;
-        Some(ColdRead { segment, limit, ..*read })
+        let (limit, end) = self.limit_of(segment)?;
+        Some(ColdRead { segment, limit, end, ..*read })
     }
 }

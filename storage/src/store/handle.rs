@@ -5,7 +5,7 @@ use std::rc::Rc;
 use engine::buffer::Slice;
 use engine::task::{self, Queue};
 
-use crate::batch::BatchView;
+use crate::batch::{BatchHeader, BatchView};
 use crate::ids::{LeaderEpoch, LogId, Offset};
 use crate::log::append::{AppendError, Appended};
 use crate::log::log::Standing;
@@ -225,7 +225,10 @@ impl LogHandle {
             let lookup = Lookup::Offset(read.from);
             let hint = indexes::position(inner, cell, read.segment, read.limit, lookup).await;
             let hint = hint.map_err(|error| self.overtaken(&read, error))?;
-            let found = inner.cold.read(cell.slot, &dir, &read, hint).await;
+            let generation = inner.config.journal.generation;
+            let is_epoch_right =
+                |header: &BatchHeader| cell.log.borrow().is_epoch_right(header, generation);
+            let found = inner.cold.read(cell.slot, &dir, &read, hint, &is_epoch_right).await;
             let found = found.map_err(|error| self.overtaken(&read, error))?;
             if found.index_wrong {
                 tracing::warn!(%dir, segment = %read.segment, "an index was wrong and is built again");

@@ -11,7 +11,7 @@ use ahash::AHashMap;
 
 use crate::ids::{FilePosition, Offset};
 use crate::log::SegmentIndex;
-use crate::log::read::ReadError;
+use crate::log::read::{Place, ReadError};
 use crate::log::segment::index_file_name;
 use crate::seal;
 use crate::store::cell::LogCell;
@@ -97,12 +97,13 @@ pub(crate) enum Lookup {
     Timestamp(i64),
 }
 
-fn ask(index: &SegmentIndex, lookup: Lookup) -> FilePosition {
-    match lookup {
+fn ask(index: &SegmentIndex, lookup: Lookup) -> Place {
+    let position = match lookup {
         Lookup::Offset(offset) => index.position_for_offset(offset),
         // Without such a record the walk finds nothing, from wherever it begins.
         Lookup::Timestamp(time) => index.position_for_timestamp(time).unwrap_or(FilePosition(0)),
-    }
+    };
+    Place { position, offset: index.offset_at(position) }
 }
 
 /// Where to begin looking in a segment whose file holds `limit` bytes of batches.
@@ -112,9 +113,9 @@ pub(crate) async fn position(
     base: Offset,
     limit: FilePosition,
     lookup: Lookup,
-) -> Result<FilePosition, ReadError> {
+) -> Result<Place, ReadError> {
     if limit.0 <= u64::from(seal::index_interval(&cell.log.borrow().config)) {
-        return Ok(FilePosition(0));
+        return Ok(Place { position: FilePosition(0), offset: base });
     }
     let key = SegmentKey { slot: cell.slot, base };
     if cell.log.borrow().written.segment.base == base {
@@ -144,7 +145,7 @@ async fn active_position(
     base: Offset,
     limit: FilePosition,
     lookup: Lookup,
-) -> Result<FilePosition, ReadError> {
+) -> Result<Place, ReadError> {
     let exact = matches!(lookup, Lookup::Timestamp(_));
     let enough = |index: &SegmentIndex| {
         index.base_offset() == base
@@ -173,7 +174,8 @@ async fn active_position(
     Ok(position)
 }
 
-/// The index file of a segment, if it is sound and covers no more than the segment holds.
+/// The index file of a segment, if it is sound and of these very bytes, or of a part of them. The file does not say whose
+/// it is; that it covers what is known to end at this offset and time does.
 async fn load(
     inner: &Rc<Inner>,
     cell: &Rc<LogCell>,
@@ -182,14 +184,23 @@ async fn load(
 ) -> Option<SegmentIndex> {
     let path = inner.files.dir(&cell.log.borrow().dir).join(index_file_name(base));
     let bytes = engine::file::read(&path).await.ok()?;
-    match SegmentIndex::decode(&bytes) {
-        Ok(index) if index.base_offset() == base && index.bytes() <= limit.0 => Some(index),
-        Ok(_) => None,
+    let index = match SegmentIndex::decode(&bytes) {
+        Ok(index) => index,
         Err(error) => {
             tracing::warn!(path = %path.display(), %error, "a damaged index is built again");
-            None
+            return None;
         }
-    }
+    };
+    let log = cell.log.borrow();
+    let newest = log.segment(base).map_or(-1, |segment| segment.max_timestamp);
+    let max = index.max_timestamp().map_or(-1, |(time, _)| time.max(-1));
+    let (_, end) = log.limit_of(base)?;
+    let fits = index.base_offset() == base
+        && index.bytes() <= limit.0
+        && max <= newest
+        && index.next_offset() <= end
+        && (index.bytes() < limit.0 || (index.next_offset() == end && max == newest));
+    fits.then_some(index)
 }
 
 /// Reads the headers behind what `partial` covers, up to `limit`.
@@ -204,11 +215,20 @@ async fn extend(
         let log = cell.log.borrow();
         (log.dir.clone(), seal::index_interval(&log.config))
     };
-    let index = partial.unwrap_or_else(|| SegmentIndex::new(base, interval));
     let indexes = &inner.indexes;
     indexes.rebuilt.set(indexes.rebuilt.get() + 1);
     let key = SegmentKey { slot: cell.slot, base };
-    match inner.cold.extend_index(key, &dir, limit, index).await {
+    let fresh = || SegmentIndex::new(base, interval);
+    let begun = partial.is_some();
+    let index = partial.unwrap_or_else(fresh);
+    let extended = match inner.cold.extend_index(key, &dir, limit, index).await {
+        // The part was of other bytes, or something is damaged: what is covered anew is right.
+        (_, Some(ReadError::Corrupt { .. })) if begun => {
+            inner.cold.extend_index(key, &dir, limit, fresh()).await
+        }
+        extended => extended,
+    };
+    match extended {
         (index, None) => Ok(index),
         // What lies before the damage is found with what was covered; a reader of the rest is told by its own read.
         (index, Some(error @ ReadError::Corrupt { .. })) => {

@@ -4,7 +4,6 @@
 use crate::batch::{BatchView, Records, split};
 use crate::ids::{FilePosition, Offset};
 use crate::log::read::ReadError;
-use crate::store::files::SegmentKey;
 use crate::store::handle::{LogHandle, joined};
 use crate::store::indexes::{self, Lookup};
 
@@ -72,16 +71,11 @@ pub(crate) async fn largest(handle: &LogHandle) -> Result<Option<(Offset, i64)>,
 /// The first offset from which a record at or after `timestamp` must be looked for in a segment.
 async fn begin(handle: &LogHandle, base: Offset, timestamp: i64) -> Result<Offset, ReadError> {
     let (inner, cell) = (&handle.inner, &handle.cell);
-    let (limit, dir) = {
-        let log = cell.log.borrow();
-        (log.limit_of(base).filter(|limit| *limit > FilePosition(0)), log.dir.clone())
-    };
+    let limit = cell.log.borrow().limit_of(base).map(|(limit, _)| limit);
     // What is not in a file yet is in memory, and walked over there.
-    let Some(limit) = limit else { return Ok(base) };
-    let position =
-        indexes::position(inner, cell, base, limit, Lookup::Timestamp(timestamp)).await?;
-    let key = SegmentKey { slot: cell.slot, base };
-    Ok(inner.cold.offset_at(key, &dir, limit, position).await)
+    let Some(limit) = limit.filter(|limit| *limit > FilePosition(0)) else { return Ok(base) };
+    let place = indexes::position(inner, cell, base, limit, Lookup::Timestamp(timestamp)).await?;
+    Ok(place.offset)
 }
 
 /// Shows the visible batches from the one that contains `from` on, until one gives an answer.
