@@ -111,8 +111,10 @@ fn print_record(number: usize, record: &[u8], what: RecordsOf, each: bool, repor
                 Ok(id) => Ok(Fact::new("forget").with("log", LogId::from_bytes(id).to_string())),
                 Err(_) => Err("a log id of a wrong length".to_owned()),
             },
-            Some((3, body)) => match body.try_into() {
-                Ok(lsn) => Ok(Fact::new("journal").with("needed_from", u64::from_le_bytes(lsn))),
+            Some((3, body)) => match <[[u8; 8]; 2]>::try_from(body.as_chunks().0) {
+                Ok([from, durable]) => Ok(Fact::new("journal")
+                    .with("needed_from", u64::from_le_bytes(from))
+                    .with("durable_upto", u64::from_le_bytes(durable))),
                 Err(_) => Err("an LSN of a wrong length".to_owned()),
             },
             _ => Err("a record of an unknown kind".to_owned()),
