@@ -280,6 +280,19 @@ fn joined(pieces: &[Slice]) -> Vec<u8> {
 }
 
 impl Truth {
+    /// As if these logs ended there.
+    pub fn cut(&self, ends: &BTreeMap<u32, i64>) -> Truth {
+        let mut truth = self.clone();
+        for (number, end) in ends {
+            let log = truth.logs.get_mut(number).expect("it is known");
+            log.batches.retain(|batch| batch.next <= *end);
+            log.bytes.truncate(log.batches.last().map_or(0, |batch| batch.at + batch.len));
+            // What was sent last is gone: it is no duplicate any more.
+            log.last_sent.clear();
+        }
+        truth
+    }
+
     /// With what was appended while it was looked at.
     pub fn and(&self, found: &Findings) -> Truth {
         let mut truth = self.clone();

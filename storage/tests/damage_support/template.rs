@@ -11,6 +11,7 @@ use storage::ids::Offset;
 use storage::journal::file_name;
 use storage::journal::frame::{Frame, Purpose};
 use storage::log::LogConfig;
+use storage::log::append::Appended;
 use storage::record_log::RecordLog;
 use storage::superblock::Superblock;
 
@@ -134,8 +135,14 @@ impl Work {
     }
 
     pub async fn produce(&mut self, number: u32, records: i64, value: usize) {
+        let sent = self.next_batch(number, records, value);
+        let appended = self.node.produce(number, &sent).await;
+        self.on_acknowledged(number, sent, &appended);
+    }
+
+    fn next_batch(&mut self, number: u32, records: i64, value: usize) -> Vec<u8> {
         self.tag += 1;
-        let sent = if number == PRODUCER {
+        if number == PRODUCER {
             let sequence = self.sequence;
             self.sequence += records as i32;
             idempotent(9, sequence, records, value)
@@ -143,13 +150,36 @@ impl Work {
             block_sized(self.tag)
         } else {
             batch(self.tag, records, value)
-        };
-        let appended = self.node.produce(number, &sent).await;
+        }
+    }
+
+    fn on_acknowledged(&mut self, number: u32, sent: Vec<u8>, appended: &Appended) {
         let mut stored = sent.clone();
         patch(&mut stored, appended.base_offset, self.node.epoch, Stamp::Keep);
         let log = self.truth.logs.get_mut(&number).unwrap();
         log.push(&stored);
         log.last_sent = sent;
+    }
+
+    /// Several batches at once, so that they share a frame, or two.
+    pub async fn produce_together(&mut self, batches: &[(u32, i64, usize)]) {
+        let mut waiting = Vec::new();
+        for (number, records, value) in batches {
+            let sent = self.next_batch(*number, *records, *value);
+            let log = self.node.log(*number);
+            let now = engine::time::unix_ms();
+            let appended = log.append_waiting(&sent, self.node.epoch, now).await.unwrap();
+            waiting.push((*number, sent, appended));
+        }
+        for (number, sent, appended) in waiting {
+            self.node.log(number).visible(appended.next_offset()).await.unwrap();
+            self.on_acknowledged(number, sent, &appended);
+        }
+    }
+
+    /// What goes on in the next generation.
+    pub fn carried(&self) -> Carried {
+        Carried { truth: self.truth.clone(), tag: self.tag, sequence: self.sequence }
     }
 
     pub async fn delete_records(&mut self, number: u32, upto: i64) {
@@ -186,12 +216,6 @@ pub struct Carried {
     sequence: i32,
 }
 
-impl Carried {
-    fn of(work: &Work) -> Carried {
-        Carried { truth: work.truth.clone(), tag: work.tag, sequence: work.sequence }
-    }
-}
-
 const SOON: Duration = Duration::from_millis(10);
 const NEVER: Duration = Duration::from_secs(3600);
 
@@ -207,7 +231,7 @@ async fn first_generation(dir: &Path) -> Carried {
         work.produce(IDLE, 1, 700).await;
     }
     work.delete_records(SMALL, 31).await;
-    let carried = Carried::of(&work);
+    let carried = work.carried();
     work.node.stop().await;
     carried
 }
@@ -226,7 +250,7 @@ async fn second_generation(dir: &Path, carried: Carried) -> (Image, Carried) {
         engine::time::sleep(Duration::from_millis(5)).await;
     }
     work.produce(SMALL, 1, 900).await;
-    (Image::take(dir), Carried::of(&work))
+    (Image::take(dir), work.carried())
 }
 
 /// One with a checkpoint in its middle, recycled journal files, and much behind it that is only in the journal.
@@ -286,7 +310,9 @@ pub struct LiveFrame {
     pub lsn: u64,
     pub purpose: Purpose,
     pub logs: Vec<u32>,
-    /// End offset of each log it touches.
+    /// Of each log it touches, where its first batch in it begins.
+    pub bases: BTreeMap<u32, i64>,
+    /// Where its last one ends.
     pub ends: BTreeMap<u32, i64>,
 }
 
@@ -309,6 +335,10 @@ pub fn live_frames(image: &Image) -> Vec<LiveFrame> {
                 break;
             }
             let entries = || frame.entries().map(|entry| entry.head);
+            let mut bases = BTreeMap::new();
+            for head in entries() {
+                bases.entry(head.log.partition).or_insert(head.base_offset.0);
+            }
             frames.push(LiveFrame {
                 path: path.to_owned(),
                 at,
@@ -318,6 +348,7 @@ pub fn live_frames(image: &Image) -> Vec<LiveFrame> {
                 lsn: header.lsn.0,
                 purpose: header.purpose,
                 logs: entries().map(|head| head.log.partition).collect(),
+                bases,
                 ends: entries().map(|head| (head.log.partition, head.next_offset.0)).collect(),
             });
             at += header.total_len as usize;
