@@ -382,6 +382,36 @@ fn what_is_in_flight_at_a_kill_is_there_in_whole_in_part_or_not() {
 }
 
 #[test]
+fn what_creates_truncates_or_removes_at_a_kill_has_done_so_or_not() {
+    let mut seen = BTreeSet::new();
+    for seed in 0..120 {
+        let mut world = world(seed);
+        crashed(&mut world, async {
+            for name in ["/d/old", "/d/gone"] {
+                create(name).await.write_at(0, bytes(1, 4096).await).await.expect("written");
+            }
+            let empty = OpenOptions::new().write().truncate();
+            for (path, options) in [("/d/new", empty.create()), ("/d/old", empty)] {
+                let opening = async move { File::open(Path::new(path), options).await };
+                drop(task::spawn(Queue::Produce, opening));
+            }
+            drop(task::spawn(Queue::Produce, file::remove_file("/d/gone")));
+            drop(task::spawn(Queue::Produce, file::lock_exclusive("/d/lock")));
+            time::sleep(Duration::from_nanos(1)).await;
+            sim::crash(Crash::Kill);
+        });
+        let files = world.disk().list().into_iter();
+        seen.insert(files.map(|(path, len)| (path, len > 0)).collect::<Vec<_>>());
+        assert_eq!(sim_support::run(&mut world, file::exists("/d/x")).ok(), Some(false));
+    }
+    let of = |path: &str, long| seen.iter().any(|files| files.contains(&(path.into(), long)));
+    assert!(of("/d/new", false) && of("/d/lock", false), "{seen:?}");
+    assert!(of("/d/old", false) && of("/d/old", true) && of("/d/gone", true), "{seen:?}");
+    let without = |path: &str| seen.iter().any(|f| f.iter().all(|(p, _)| p != Path::new(path)));
+    assert!(["/d/new", "/d/lock", "/d/gone"].into_iter().all(without), "{seen:?}");
+}
+
+#[test]
 fn writes_survive_in_any_order() {
     let life = || async {
         let file = create("/d/f").await;

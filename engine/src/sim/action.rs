@@ -343,20 +343,18 @@ impl Action {
         let dice = &shared.faults;
         match (self, dice.below(3)) {
             (Action::Write { node, mode, position, data }, _) => {
-                let refused = !mode.write || (mode.direct && !data.iter().all(Slice::is_direct));
-                if !refused {
-                    let mut disk = shared.disk.borrow_mut();
+                let mut disk = shared.disk.borrow_mut();
+                let aligned = data.iter().all(Slice::is_direct);
+                if mode.write && !disk.check_direct(mode, position, len_of(&data), aligned) {
                     disk.settle_write(node, position, &joined(&data), mode.dsync, dice);
                 }
             }
             (Action::RemoveDirs { path }, 0) => {
                 let _ = shared.disk.borrow_mut().remove_dirs(&path, &mut dice.below(8));
             }
-            (
-                Action::Read { .. } | Action::Job(_) | Action::Open { .. } | Action::Lock { .. },
-                _,
-            ) => {}
-            (_, 0) => {}
+            (Action::Read { .. } | Action::Job(_), _) | (_, 0) => {}
+            (Action::Open { path, mode, .. }, _) => shared.disk.borrow_mut().touch(&path, mode),
+            (Action::Lock { path, .. }, _) => shared.disk.borrow_mut().touch(&path, Mode::LOCK),
             (action, _) => drop(action.perform(shared)),
         }
     }

@@ -54,6 +54,19 @@ pub(in crate::sim) struct Mode {
     pub dsync: bool,
 }
 
+impl Mode {
+    /// How a lock opens its file.
+    pub const LOCK: Mode = Mode {
+        read: false,
+        write: true,
+        create: true,
+        exclusive: false,
+        truncate: false,
+        direct: false,
+        dsync: false,
+    };
+}
+
 pub(in crate::sim) struct DiskState {
     pub(super) nodes: BTreeMap<NodeId, Node>,
     next: NodeId,
@@ -179,6 +192,13 @@ impl DiskState {
         }
         self.node(id).opens += 1;
         Ok(id)
+    }
+
+    /// An open whose handle nobody gets: what it creates or empties stays so.
+    pub fn touch(&mut self, path: &Path, mode: Mode) {
+        if let Ok(id) = self.open(path, mode) {
+            self.close(id);
+        }
     }
 
     pub fn close(&mut self, id: NodeId) {
@@ -581,15 +601,7 @@ impl DiskState {
 
     /// Locks a file, which is created if need be.
     pub fn lock(&mut self, path: &Path) -> Result<(NodeId, Mode), Errno> {
-        let mode = Mode {
-            read: false,
-            write: true,
-            create: true,
-            exclusive: false,
-            truncate: false,
-            direct: false,
-            dsync: false,
-        };
+        let mode = Mode::LOCK;
         let id = self.open(path, mode)?;
         if !self.locks.insert(id) {
             self.close(id);
