@@ -92,7 +92,7 @@ impl Disk {
         let mut files: Vec<(PathBuf, u64)> = disk
             .nodes
             .iter()
-            .filter(|(_, node)| node.is_linked())
+            .filter(|(_, node)| node.linked)
             .filter_map(|(id, node)| match &node.kind {
                 Kind::File(content) => Some((disk.path_of(*id), content.live.len)),
                 Kind::Dir(_) => None,

@@ -4,11 +4,13 @@
 mod blocks;
 mod content;
 mod counters;
+mod ending;
 mod faults;
 mod handle;
 mod image;
 mod names;
 mod state;
+mod tree;
 
 pub use counters::DiskCounters;
 pub use handle::Disk;
