@@ -193,6 +193,10 @@ codes! {
     JournalOfLater 50 Error
         => "the superblock is older than the journals: what they hold would be lost",
            "restore `superblock` from the same moment as `journal`";
+    /// A journal file's length is not a whole number of blocks.
+    JournalCut 51 Error
+        => "it was cut: acknowledged frames behind its end may be gone, and nothing there can say so",
+           "restore `journal` from the same moment, and look for what cuts files";
 
     /// A segment file is missing.
     SegmentMissing 60 Error

@@ -49,6 +49,11 @@ impl Shard<'_> {
     pub(super) async fn check(mut self, logs: &mut Logs<'_>) {
         self.files.sort_by_key(|file| file.sequence);
         self.findings.count(|checked| checked.journals += 1);
+        for file in self.files.iter().filter(|file| file.len % FRAME_ALIGN as u64 != 0) {
+            let what = format!("it has {} bytes", file.len);
+            let finding = Finding::new(Code::JournalCut, what);
+            self.findings.add(finding.file(relative(self.data, &file.path)));
+        }
         let mut reader = match Reader::open(&self).await {
             Ok(reader) => reader,
             Err((file, error)) => {
