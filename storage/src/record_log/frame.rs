@@ -137,6 +137,8 @@ pub enum Replay {
         salt: u64,
         /// The number of the next frame.
         next_number: u64,
+        /// Where the last frame's first whole copy begins.
+        last: u64,
         /// Where the next frame goes.
         end: u64,
         /// Bytes of the snapshot's frames.
@@ -164,7 +166,7 @@ pub struct RecordsDamage {
 pub fn replay(file: &[u8], sequence: u64) -> Result<Replay, RecordsDamage> {
     let mut records = Vec::new();
     let (mut at, mut number, mut salt) = (0, 0, None);
-    let (mut snapshot_bytes, mut healed) = (None, 0);
+    let (mut snapshot_bytes, mut healed, mut last) = (None, 0, 0);
     let used_before = loop {
         // The snapshot comes first and once: a frame of the wrong part was not written by this log.
         let wanted = Wanted { sequence, salt, number, append: snapshot_bytes.is_some() };
@@ -188,6 +190,7 @@ pub fn replay(file: &[u8], sequence: u64) -> Result<Replay, RecordsDamage> {
         };
         records.extend(found.records);
         salt = Some(found.place.salt);
+        last = at as u64;
         at += found.total;
         number += 1;
         if found.part == Part::SnapshotEnd {
@@ -199,6 +202,7 @@ pub fn replay(file: &[u8], sequence: u64) -> Result<Replay, RecordsDamage> {
             records,
             salt,
             next_number: number,
+            last,
             end: at as u64,
             snapshot_bytes,
             healed,

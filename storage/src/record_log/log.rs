@@ -102,6 +102,8 @@ enum Chosen {
     File {
         found: Found,
         place: Place,
+        /// As it stands there, with its copy.
+        last_frame: Vec<u8>,
         end: u64,
         snapshot_bytes: u64,
         records: Vec<Vec<u8>>,
@@ -141,7 +143,15 @@ async fn choose(dir: &Path, name: &str, files: Vec<Found>) -> Result<Chosen, Rec
                 let Found { path, sequence, len } = found;
                 next = Some(Next { path, sequence, len });
             }
-            Replay::Records { records, salt, next_number, end, snapshot_bytes, healed } => {
+            Replay::Records {
+                records,
+                salt,
+                next_number,
+                last,
+                end,
+                snapshot_bytes,
+                healed,
+            } => {
                 // A gap between this file and the next: the one in between was in force, and is gone.
                 if next.as_ref().is_some_and(|next| next.sequence > found.sequence + 1) {
                     return Err(lost());
@@ -151,9 +161,11 @@ async fn choose(dir: &Path, name: &str, files: Vec<Found>) -> Result<Chosen, Rec
                     warn_of_damage(&found.path, healed);
                 }
                 let older = files.collect();
+                let last_frame = bytes[last as usize..end as usize].to_vec();
                 return Ok(Chosen::File {
                     found,
                     place,
+                    last_frame,
                     end,
                     snapshot_bytes,
                     records,
@@ -204,8 +216,24 @@ impl RecordLog {
                 log.inner.prepare_next().await?;
                 Ok((log, Vec::new()))
             }
-            Chosen::File { found, place, end, snapshot_bytes, records, healed, next, older } => {
+            Chosen::File {
+                found,
+                place,
+                last_frame,
+                end,
+                snapshot_bytes,
+                records,
+                healed,
+                next,
+                older,
+            } => {
                 let file = open_direct(&found.path).await.map_err(fail)?;
+                // Whoever wrote the last frame may have ended because its sync failed: then it can be read and is not
+                // durable, and no later sync makes it so. Frames behind it would outlive it. Those before it are
+                // durable, or it would not have been written.
+                let position = end - last_frame.len() as u64;
+                let last_frame = disk::aligned(&last_frame).await.map_err(fail)?;
+                file.write_at_synced(position, last_frame).await.map_err(fail)?;
                 let Found { path, len, .. } = found;
                 let current = Current { file, path, len, place, position: end, snapshot_bytes };
                 let log = RecordLog::new(dir, name, file_bytes, current, next);
