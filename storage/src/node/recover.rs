@@ -13,6 +13,7 @@ use crate::recovery::{self, FoundFile, RecoveryReport, Replayer};
 use crate::superblock::FlushPrimitive;
 use engine::file::{self, File, OpenOptions};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -247,10 +248,14 @@ impl Node {
         Ok(())
     }
 
-    /// Takes the reserve back, if the disk has room for it.
+    /// Takes the reserve back, if the disk has room for it and for the files that the shards are about to make.
     async fn keep_reserve(&self) {
         let path = self.checkpoint_dir().join(RESERVE);
         let taken = async {
+            let (free, _) = file::free_bytes(&self.checkpoint_dir()).await?;
+            if free < 2 * RESERVE_BYTES && !file::exists(&path).await? {
+                return Err(io::Error::from(io::ErrorKind::StorageFull));
+            }
             let file = File::open(&path, OpenOptions::new().write().create()).await?;
             file.allocate(0, RESERVE_BYTES).await?;
             file.close().await
