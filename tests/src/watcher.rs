@@ -98,7 +98,7 @@ impl Notes {
 }
 
 /// Whether the error only says that the broker is not there.
-fn is_of_the_connection(error: &KafkaError) -> bool {
+pub fn is_of_the_connection(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
         Some(

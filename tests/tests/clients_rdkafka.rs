@@ -1,13 +1,14 @@
 //! librdkafka, in this process: each compression, keys, headers, timestamps, idempotence, 1 to 16
 //! partitions, records from 0 bytes to the limit, written and read back as they were.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::Offset;
 use rdkafka::consumer::Consumer;
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders, Timestamp};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
-use tests::load::{client, create_topic, create_topic_with, reader};
+use tests::load::{Load, client, create_topic, create_topic_with, reader};
+use tests::watcher::is_of_the_connection;
 use tests::{BrokerProcess, Settings, ledger};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -177,5 +178,39 @@ fn offsets_are_found_by_timestamp() {
             .expect("a timestamp is a legal offset");
         let found = consumer.offsets_for_times(asked, PATIENCE).expect("the broker answers");
         assert_eq!(found.elements()[0].offset(), expected, "timestamp {timestamp}");
+    }
+}
+
+/// What was seen: a consumer that had read nothing yet was told after a restart of the broker that no epoch was known at
+/// its position, and with `auto.offset.reset=error` gave up; with `latest` it would have skipped what came meanwhile. The
+/// position's epoch was the leader's, out of ListOffsets, and a leader's epoch was known only once it had written.
+#[test]
+fn a_position_survives_starts_in_which_nothing_is_written() {
+    let mut broker = BrokerProcess::start(Settings::default());
+    create_topic(&broker.bootstrap(), "quiet", 1);
+    let from_start = reader(&broker.bootstrap(), "quiet", 0, Offset::Beginning);
+    let from_end = reader(&broker.bootstrap(), "quiet", 0, Offset::End);
+    for consumer in [&from_start, &from_end] {
+        // Long enough to ask where the start and the end are.
+        assert!(consumer.poll(Duration::from_secs(1)).is_none(), "there is nothing to read");
+    }
+    for _ in 0..2 {
+        broker.kill();
+        broker.restart();
+    }
+    let mut load = Load::start(&broker.bootstrap(), "quiet", 1);
+    load.wait_for_progress();
+    for consumer in [&from_start, &from_end] {
+        let began = Instant::now();
+        let message = loop {
+            assert!(began.elapsed() < PATIENCE, "the record never comes");
+            match consumer.poll(Duration::from_millis(200)) {
+                Some(Ok(message)) => break message,
+                Some(Err(error)) if is_of_the_connection(&error) => {}
+                Some(Err(error)) => panic!("{error}"),
+                None => {}
+            }
+        };
+        assert_eq!(message.offset(), 0);
     }
 }

@@ -58,7 +58,7 @@ impl Shard {
     ) -> Vec<Result<Option<(i32, Offset)>, LogError>> {
         let one = |(id, epoch): &(LogId, i32)| {
             let log = self.store.log(id).ok_or(LogError::NoLog)?;
-            let end = log.end_offset_for_epoch(LeaderEpoch(*epoch));
+            let end = log.end_offset_for_epoch_as_leader(LeaderEpoch(*epoch), self.leader_epoch);
             Ok(end.map(|(epoch, end)| (epoch.0, end)))
         };
         items.iter().map(one).collect()

@@ -110,6 +110,25 @@ impl Epochs {
         }
     }
 
+    /// The same, as the leader answers it whose own epoch is `current`: it began where the log ended, and is known even
+    /// if nothing was written in it yet. `None` only for an epoch that is negative or later than `current`.
+    ///
+    /// A consumer without records takes its position's epoch from ListOffsets, which is the leader's. It asks after the
+    /// next start where that epoch ended; "unknown" would tell it that its position is gone.
+    pub fn end_offset_as_leader(
+        &self,
+        epoch: LeaderEpoch,
+        current: LeaderEpoch,
+        log_end: Offset,
+    ) -> Option<(LeaderEpoch, Offset)> {
+        let known = self.end_offset_for(epoch, log_end);
+        if known.is_some() || epoch < LeaderEpoch(0) || epoch > current {
+            return known;
+        }
+        let at_most = if epoch == current { current } else { self.latest().unwrap_or(epoch) };
+        Some((at_most, log_end))
+    }
+
     /// Records before `log_start` are gone: the epoch that holds it begins there, older ones are forgotten.
     pub fn truncate_start(&mut self, log_start: Offset) {
         let after = self.entries.partition_point(|entry| entry.start <= log_start);
@@ -205,6 +224,28 @@ mod tests {
         assert_eq!(end(7), Some((7, 33)));
         assert_eq!(end(8), None);
         assert_eq!(Epochs::new().end_offset_for(LeaderEpoch(0), Offset(0)), None);
+    }
+
+    #[test]
+    fn a_leader_knows_its_own_epoch_and_those_that_wrote_nothing() {
+        let check = |all: &Epochs, epoch, expected: Option<(i32, i64)>| {
+            let found = all.end_offset_as_leader(LeaderEpoch(epoch), LeaderEpoch(7), Offset(33));
+            assert_eq!(found, expected.map(|(epoch, end)| (LeaderEpoch(epoch), Offset(end))));
+        };
+        let mut all = Epochs::new();
+        check(&all, 7, Some((7, 33)));
+        check(&all, 5, Some((5, 33)));
+        check(&all, 8, None);
+        check(&all, -1, None);
+        all.append(LeaderEpoch(2), Offset(0)).unwrap();
+        all.append(LeaderEpoch(4), Offset(10)).unwrap();
+        check(&all, 7, Some((7, 33)));
+        check(&all, 6, Some((4, 33)));
+        check(&all, 3, Some((2, 10)));
+        check(&all, 8, None);
+        all.append(LeaderEpoch(7), Offset(20)).unwrap();
+        check(&all, 7, Some((7, 33)));
+        check(&all, 6, Some((4, 20)));
     }
 
     #[test]

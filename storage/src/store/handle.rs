@@ -184,6 +184,16 @@ impl LogHandle {
         log.epochs.end_offset_for(epoch, log.log_end)
     }
 
+    /// The same, as the leader answers it whose own epoch is `current`, even if it has written nothing yet.
+    pub fn end_offset_for_epoch_as_leader(
+        &self,
+        epoch: LeaderEpoch,
+        current: LeaderEpoch,
+    ) -> Option<(LeaderEpoch, Offset)> {
+        let log = self.cell.log.borrow();
+        log.epochs.end_offset_as_leader(epoch, current, log.log_end)
+    }
+
     /// Finds at most `max_bytes` of whole batches, beginning with the one that contains `from`, never past the visible
     /// end; one batch even if it is larger, if `one_at_least`.
     ///
