@@ -14,6 +14,8 @@ use tests::{BrokerProcess, Settings};
 
 /// Kills after which everything is read and checked: reading all of it each time would take longer than all the rest.
 const CHECK_EVERY: usize = 10;
+/// What the broker says at a start that found batches in the journal which no segment had yet.
+const REPLAYED: &str = "replayed from the journal";
 /// Kills after which `heddle verify` looks at what was left.
 const VERIFY_EVERY: usize = 10;
 /// Kills that one data directory goes through.
@@ -40,6 +42,7 @@ fn survives_kills(shards_of_run: impl Fn(usize) -> usize) {
             }
         }
         storm.finish(last - first);
+        assert!(broker.log().contains(REPLAYED), "no journal was ahead of its segments");
         assert!(broker.stop().success());
         verify(broker.data());
     }

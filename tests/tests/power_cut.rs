@@ -24,6 +24,8 @@ use tests::{BrokerProcess, Settings};
 const CUTS_PER_DISK: usize = 5;
 /// Exit status after a failed write or sync: sysexits' EX_IOERR.
 const EXIT_STORAGE: i32 = 74;
+/// What the broker says at a start that found batches in the journal which no segment had yet.
+const REPLAYED: &str = "replayed from the journal";
 /// `KAFKA_STORAGE_ERROR`: what a change may be answered with while the disk goes away.
 const STORAGE_ERROR: i16 = 56;
 
@@ -62,6 +64,7 @@ fn survives_cuts(kind: FileSystem) {
             storm.check();
         }
         storm.finish(last - first);
+        assert!(broker.log().contains(REPLAYED), "no journal was ahead of its segments");
     }
 }
 
