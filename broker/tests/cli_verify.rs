@@ -395,6 +395,10 @@ fn damage_in_checkpoints_is_named() {
     check(clean, &[(Code::BaseCheckpoint, "-")], |data| {
         change(&base(data)[0], |bytes| bytes.fill(0xee));
     });
+    // One copy of the first frame; the other is read.
+    check(clean, &[(Code::RecordCopy, "-")], |data| {
+        change(&base(data)[0], |bytes| bytes[20] ^= 1);
+    });
     check(clean, &[(Code::CheckpointLog, "-")], |data| {
         let in_force = |name: &str| name.contains("-s0000.") && name.ends_with("1.records");
         let records = files(&data.join("checkpoints"), in_force);

@@ -15,6 +15,7 @@ use super::journal::{JournalFile, Logs, Shard};
 use super::leftovers;
 use super::logs::{self, Files, LogCheck, Rules};
 use super::promise::Promise;
+use super::record_logs;
 use crate::checkpoint::LogCheckpoint;
 use crate::ids::{Generation, LeaderEpoch, LogId};
 use crate::journal::frame::Identity;
@@ -64,6 +65,7 @@ pub async fn check(data: &Path, options: &Options) -> Report {
     let InForce { generation, shards } = in_force;
     let mut found = checkpoints::read(data, generation, shards, &deleted, &findings).await;
     leftovers::check_checkpoints(data, generation, shards, &findings).await;
+    record_logs::check(data, &findings).await;
     for (id, dir) in known.iter().flat_map(|known| &known.logs) {
         let empty = || Promise::new(LogCheckpoint::empty(*id, dir)).0;
         found.promises.entry(*id).or_insert_with(empty);

@@ -126,6 +126,10 @@ codes! {
     /// Partitions without a directory.
     TopicWithoutFiles 27 Note
         => "nothing was written to them yet", "nothing";
+    /// A frame of metadata or checkpoints has one damaged copy.
+    RecordCopy 28 Warning
+        => "none: the other copy is read; the device has damaged what was written to it",
+           "look into the kernel's log for errors of the device; the next start writes the log anew";
 
     /// The base checkpoint is missing or damaged.
     BaseCheckpoint 30 Error

@@ -7,7 +7,7 @@
 //! Reading order: `code` (everything that can be found, with what it means), `finding` (where it was found, and the
 //! report), `promise` (pure: what a log must hold, by its checkpoint and the journal), `batches` (pure: the batches of
 //! one segment against that), `read` (files, also those that do not read), then what walks the directory: `identity`,
-//! `checkpoints`, `journal`, `logs`, `leftovers`, and `check`, which calls them in turn.
+//! `checkpoints`, `record_logs`, `journal`, `logs`, `leftovers`, and `check`, which calls them in turn.
 
 mod batches;
 mod check;
@@ -20,6 +20,7 @@ mod leftovers;
 mod logs;
 mod promise;
 mod read;
+mod record_logs;
 
 pub use check::{Accepts, Options, check};
 pub use code::{Code, Severity};
