@@ -72,6 +72,21 @@ async fn wait_until_due(inner: &Inner) {
 /// Makes a checkpoint of what the segments hold now. Must run to its end: it has taken note of what changed.
 pub(crate) async fn checkpoint(inner: &Rc<Inner>) {
     let Ok(_alone) = inner.checkpoint_turn.acquire(1).await else { return };
+    make(inner).await;
+}
+
+/// Ends when a checkpoint is durable that began after the first `begun` ones; makes it unless another did meanwhile. So
+/// many logs that are cut back at once share one. Must run to its end as well.
+pub(crate) async fn checkpoint_after(inner: &Rc<Inner>, begun: u64) {
+    let Ok(_alone) = inner.checkpoint_turn.acquire(1).await else { return };
+    // With the turn, all that began have ended.
+    if inner.checkpoints_begun.get() == begun {
+        make(inner).await;
+    }
+}
+
+async fn make(inner: &Rc<Inner>) {
+    inner.checkpoints_begun.set(inner.checkpoints_begun.get() + 1);
     let began = time::now();
     let deleted = inner.deleted.take();
     // Entries of a weaker class than `device` are flushed by nobody else. What is pushed from here on stays in the

@@ -7,13 +7,15 @@ use std::rc::Rc;
 
 use engine::buffer::Slice;
 use engine::file::{File, OpenOptions};
+use engine::task::{self, Queue};
 
 use crate::ids::Offset;
+use crate::log::log::Standing;
 use crate::log::segment::{Segment, index_file_name};
 use crate::log::{SegmentIndex, space};
 use crate::store::cell::LogCell;
-use crate::store::files::SegmentKey;
 use crate::store::shard_store::Inner;
+use crate::write_behind;
 
 /// An index of a shorter segment is built again faster than its file is opened and read.
 const INDEX_FILE_FROM_BYTES: u64 = 1 << 20;
@@ -24,7 +26,7 @@ pub(crate) async fn seal_complete_segments(inner: &Rc<Inner>, cell: &Rc<LogCell>
         let next = cell.log.borrow().unsealed().next().copied();
         let Some(segment) = next else { return };
         cut(inner, cell, &segment).await;
-        let key = SegmentKey { slot: cell.slot, base: segment.base };
+        let key = cell.key(segment.base);
         let index = cell.index.borrow_mut().take_if(|index| index.base_offset() == segment.base);
         match index.filter(|index| index.bytes() == segment.bytes) {
             Some(index) => {
@@ -43,7 +45,7 @@ pub(crate) async fn seal_complete_segments(inner: &Rc<Inner>, cell: &Rc<LogCell>
 /// Cuts a segment's file to the exact length of its batches. What was reserved beyond goes back to the file system.
 pub(crate) async fn cut(inner: &Rc<Inner>, cell: &Rc<LogCell>, segment: &Segment) {
     let dir = cell.log.borrow().dir.clone();
-    let key = SegmentKey { slot: cell.slot, base: segment.base };
+    let key = cell.key(segment.base);
     let cut = match inner.files.get(key, &dir).await {
         Ok(file) => file.set_len(segment.bytes).await,
         Err(error) => Err(error),
@@ -76,6 +78,23 @@ pub(crate) async fn write_index(inner: &Rc<Inner>, cell: &Rc<LogCell>, index: &S
 pub(crate) fn index_interval(config: &crate::log::LogConfig) -> u32 {
     let spread = u32::try_from(config.segment_bytes >> 14).unwrap_or(u32::MAX);
     config.index_interval_bytes.max(spread).max(space::BLOCK as u32)
+}
+
+/// Writes an index that was built again, unless somebody is at the log's files: then the next one who builds it does.
+pub(crate) fn keep_on_disk(inner: &Rc<Inner>, cell: &Rc<LogCell>, index: Rc<SegmentIndex>) {
+    let usable = {
+        let log = cell.log.borrow();
+        let there = log.segment(index.base_offset()).is_some();
+        there && log.standing == Standing::Online && !log.cutting
+    };
+    if !usable || cell.writing.replace(true) {
+        return;
+    }
+    let (inner, cell) = (inner.clone(), cell.clone());
+    task::spawn(Queue::Background, async move {
+        write_index(&inner, &cell, &index).await;
+        write_behind::release(&inner, &cell);
+    });
 }
 
 /// The index of the segment being written, begun with it.

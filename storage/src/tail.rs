@@ -95,6 +95,31 @@ impl Piece {
         }
     }
 
+    /// The batches before `end`, which is where one of this run's begins. The memory stays that of the whole run.
+    fn before(mut self, end: Offset) -> Piece {
+        let known = self.marks.partition_point(|mark| mark.base < end).saturating_sub(1);
+        let mut at = self.marks.get(known).map_or(0, |mark| mark.at as usize);
+        let mut newest = -1;
+        while let Ok(batch) = BatchView::first(&self.bytes[at..]) {
+            if batch.base_offset() >= end {
+                break;
+            }
+            at += batch.len();
+        }
+        for batch in split(&self.bytes[..at]).flatten() {
+            newest = newest.max(batch.max_timestamp());
+        }
+        let mut marks = std::mem::take(&mut self.marks).into_vec();
+        marks.truncate(known + 1);
+        Piece {
+            next: end,
+            max_timestamp: newest,
+            bytes: self.bytes.slice(0..at),
+            marks: marks.into(),
+            ..self
+        }
+    }
+
     /// The range of whole batches that begins with the one containing `from` and has at most `max` bytes, or is one
     /// batch if `one_at_least`.
     fn range(&self, from: Offset, max: usize, one_at_least: bool) -> std::ops::Range<usize> {
@@ -134,6 +159,15 @@ pub struct Chunk {
     pub bytes: Slice,
     /// Bytes of the block they lie in.
     pub cost: usize,
+}
+
+/// What a cut took from the tail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TailCut {
+    /// Bytes of batches that were in no segment yet.
+    pub unwritten: usize,
+    /// Memory of written runs that went as a whole.
+    pub freed: usize,
 }
 
 /// What a read of the tail found.
@@ -212,6 +246,31 @@ impl Tail {
     /// Gives up all pieces, for logs that are deleted; returns the memory held by those in a segment.
     pub fn clear(&mut self) -> usize {
         std::mem::take(self).pieces.iter().map(|piece| piece.cost).sum()
+    }
+
+    /// Gives up everything from `end` on, which is where a batch begins; a written run is cut in the middle.
+    pub fn cut(&mut self, end: Offset) -> TailCut {
+        let mut cut = TailCut::default();
+        while let Some(piece) = self.pieces.pop_back() {
+            let written = self.pieces.len() < self.written;
+            if piece.next <= end {
+                self.pieces.push_back(piece);
+                break;
+            }
+            if piece.base < end {
+                assert!(written, "what is not written yet is one batch each");
+                self.pieces.push_back(piece.before(end));
+                break;
+            }
+            if written {
+                self.written -= 1;
+                cut.freed += piece.cost;
+            } else {
+                cut.unwritten += piece.bytes.len();
+            }
+        }
+        self.shrink();
+        cut
     }
 
     /// Whole batches from the one containing `from`, not past `end`, at most `max` bytes of them; or one batch even if
@@ -325,6 +384,38 @@ mod tests {
         assert_eq!(tail.evict(), None);
         assert_eq!(tail.start(), Some(Offset(4)));
         assert!(tail.read(Offset(3), Offset(8), 100, true).is_none(), "older offsets are cold");
+    }
+
+    #[test]
+    fn a_cut_takes_whole_pieces_and_shortens_a_written_run() {
+        for end in (0..=800).step_by(2) {
+            let (mut tail, all) = tail(400);
+            tail.on_written(100, Some(chunk(&all[..100])));
+            tail.on_written(200, Some(chunk(&all[100..300])));
+            let cut = tail.cut(Offset(end));
+            let kept = end as usize / 2;
+            let unwritten: usize = all[kept.max(300)..].iter().map(Vec::len).sum();
+            // A run that is only shortened keeps its memory.
+            let freed = 4096 * (usize::from(end == 0) + usize::from(end <= 200));
+            assert_eq!(cut, TailCut { unwritten, freed }, "end {end}");
+            assert_eq!(tail.unwritten().count(), kept.saturating_sub(300), "end {end}");
+            if end == 0 {
+                assert_eq!(tail.start(), None);
+                continue;
+            }
+            for from in (0..end).step_by(37) {
+                let read = tail.read(Offset(from), Offset(end), 1 << 20, false).unwrap();
+                assert_eq!(bytes(&read), all[from as usize / 2..kept].concat(), "end {end}");
+            }
+            // It goes on from there.
+            let batch = stored_batch(Offset(end), 1, 10);
+            let range = Offset(end)..Offset(end + 1);
+            let position = FilePosition(all[..kept].concat().len() as u64);
+            let slice = Slice::from_vec(batch.clone());
+            tail.push(Piece::one(range, Offset(0), position, Lsn(900), 0, slice));
+            let read = tail.read(Offset(end), Offset(end + 1), 1 << 20, false).unwrap();
+            assert_eq!(bytes(&read), batch);
+        }
     }
 
     #[test]

@@ -28,7 +28,6 @@ use crate::log::space;
 use crate::planted::{self, Bug};
 use crate::seal;
 use crate::store::cell::LogCell;
-use crate::store::files::SegmentKey;
 use crate::store::shard_store::Inner;
 use crate::tail::Chunk;
 
@@ -115,6 +114,15 @@ impl WriteBehind {
         if self.unwritten.get() > 0 && !self.pressed.replace(true) {
             self.changed.notify_all();
         }
+    }
+
+    /// The log was cut back: `unwritten` bytes of it are not written any more, and `freed` bytes of the cache are free.
+    pub(crate) fn on_cut(&self, cell: &LogCell, unwritten: usize, freed: usize) {
+        self.unwritten.set(self.unwritten.get() - unwritten);
+        cell.unwritten.set(cell.unwritten.get() - unwritten);
+        self.cached.set(self.cached.get() - freed);
+        // A flush no longer waits for it.
+        self.finished.notify_all();
     }
 
     /// The log is gone: what it held no longer counts.
@@ -302,7 +310,7 @@ async fn write_once(inner: &Rc<Inner>, cell: &Rc<LogCell>) -> bool {
         }
         (plan, image, log.dir.clone())
     };
-    let key = SegmentKey { slot: cell.slot, base: plan.segment };
+    let key = cell.key(plan.segment);
     let file = match inner.files.get(key, &dir).await {
         Ok(file) => file,
         Err(error) => fail(&dir, &plan, "opened", &error),

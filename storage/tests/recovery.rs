@@ -570,6 +570,7 @@ fn truncations_and_log_starts_are_replayed_in_order() {
             for _ in 0..appended {
                 toy.append(0, 1, 40).await;
             }
+            toy.journal.flush().await;
         });
         let recovery = recover(dir.path(), known(1), 1);
         let checkpoint = &recovery.states[0].checkpoint;

@@ -74,7 +74,9 @@ pub fn of_append(error: &AppendError, naming: Naming) -> ErrorCode {
         | AppendError::Io(_) => ErrorCode::KafkaStorageError,
         AppendError::Deleted => naming.unknown_topic(),
         // Retriable: the node comes back, or another one leads then.
-        AppendError::Stopped | AppendError::StaleEpoch(_) => ErrorCode::NotLeaderOrFollower,
+        AppendError::Stopped | AppendError::StaleEpoch(_) | AppendError::Truncated => {
+            ErrorCode::NotLeaderOrFollower
+        }
     }
 }
 

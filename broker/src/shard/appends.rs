@@ -15,7 +15,7 @@ use engine::buffer::Piece;
 use engine::sync::{Receiver, Sender, oneshot};
 use engine::task::{self, Queue};
 use engine::time::{self, Instant};
-use storage::ids::{Count, LogId};
+use storage::ids::LogId;
 use storage::log::append::{AppendError, Appended};
 use storage::store::LogHandle;
 
@@ -159,12 +159,10 @@ impl Appending {
             }
         };
         let (Some(log), Some(deadline)) = (self.log, deadline) else { return Ok(appended) };
-        let next = appended.last_offset + Count::ONE;
-        if log.visible_end() < next {
-            match time::timeout(deadline.since(time::now()), log.visible(next)).await {
-                Ok(visible) => visible.map_err(ProduceError::Append)?,
-                Err(_) => return Err(ProduceError::TimedOut),
-            }
+        let acknowledged = log.acknowledged(&appended);
+        match time::timeout(deadline.since(time::now()), acknowledged).await {
+            Ok(done) => done.map_err(ProduceError::Append)?,
+            Err(_) => return Err(ProduceError::TimedOut),
         }
         Ok(appended)
     }

@@ -11,7 +11,7 @@ use crate::batch::patch::Stamp;
 use crate::batch::records::{RecordFault, read_record};
 use crate::batch::refusal::BatchError;
 use crate::batch::varint::Reader;
-use crate::batch::view::BatchView;
+use crate::batch::view::{BatchHeader, BatchView};
 use crate::ids::ProducerId;
 use crate::limits::BATCH_UNPACKED_BYTES_MAX;
 
@@ -86,7 +86,7 @@ pub struct ProducerStamp {
     pub last_sequence: i32,
 }
 
-impl BatchView<'_> {
+impl BatchHeader {
     /// The producer and the sequence numbers in the header, when the batch is idempotent.
     pub fn producer_stamp(&self) -> Option<ProducerStamp> {
         let id = self.producer_id()?;

@@ -1,6 +1,7 @@
 //! The chunks of a shard's segments: read once, shared, kept within a bound.
 
 use std::cell::{Cell, RefCell};
+use std::ops::{ControlFlow, Range};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use engine::task::{self, Queue};
 
 use super::walk::{CHUNK_BYTES, Chunks, ColdFound, Failure, Loaded, READ_BYTES_MAX, SegmentWalk};
 use crate::batch::view::BatchHeader;
-use crate::ids::FilePosition;
+use crate::ids::{FilePosition, Offset};
 use crate::log::SegmentIndex;
 use crate::log::read::{ColdRead, Place, ReadError};
 use crate::log::segment::batches_file_name;
@@ -48,6 +49,8 @@ pub struct ColdReader {
     in_hand: Semaphore,
     in_hand_max: u64,
     chunks: RefCell<Cache>,
+    /// How often a segment was forgotten.
+    forgotten: Cell<u64>,
     stats: Cell<ColdStats>,
 }
 
@@ -110,7 +113,16 @@ impl ColdReader {
         let in_hand_max = (bytes_max as u64).max(2 * CHUNK_BYTES);
         let in_hand = Semaphore::new(in_hand_max);
         let stats = Cell::default();
-        Rc::new(ColdReader { files, device, bytes_max, in_hand, in_hand_max, chunks, stats })
+        Rc::new(ColdReader {
+            files,
+            device,
+            bytes_max,
+            in_hand,
+            in_hand_max,
+            chunks,
+            forgotten: Cell::new(0),
+            stats,
+        })
     }
 
     /// What it did so far.
@@ -132,17 +144,18 @@ impl ColdReader {
     /// segment holds nothing at or after the offset.
     pub async fn read(
         self: &Rc<Self>,
-        slot: u32,
+        key: SegmentKey,
         dir: &Rc<str>,
         read: &ColdRead,
         hint: Place,
         is_epoch_right: &dyn Fn(&BatchHeader) -> bool,
     ) -> Result<ColdFound, ReadError> {
-        let key = SegmentKey { slot, base: read.segment };
+        assert_eq!(key.base, read.segment, "the key is the segment's");
         let bytes = read.max_bytes.min(READ_BYTES_MAX) as u64 + CHUNK_BYTES;
         // Never closed; and a batch larger than all of it is read alone.
         let _in_hand = self.in_hand.acquire(bytes.min(self.in_hand_max)).await.ok();
         let mut second_try = false;
+        let forgotten = self.forgotten.get();
         loop {
             let mut walk = self.walk(key, dir, read.limit);
             let failure = match walk.batches(read, hint, is_epoch_right).await {
@@ -157,6 +170,9 @@ impl ColdReader {
             };
             match failure {
                 Failure::Disk(cause) => return Err(ReadError::Io { segment: key.base, cause }),
+                Failure::Damaged { .. } if self.forgotten.get() != forgotten => {
+                    return Ok(ColdFound { overtaken: true, ..ColdFound::default() });
+                }
                 Failure::Damaged { position, what } if second_try => {
                     self.count(|stats| stats.corrupt += 1);
                     let segment = key.base;
@@ -171,7 +187,7 @@ impl ColdReader {
                 // Once more from the disk itself: the damage may have been on the way.
                 Failure::Damaged { .. } => {
                     second_try = true;
-                    self.forget(key);
+                    self.drop_chunks(key);
                 }
             }
         }
@@ -192,8 +208,50 @@ impl ColdReader {
         (index, failure.map(|failure| failure.named(key.base)))
     }
 
-    /// Drops what is cached of a segment.
+    /// Cuts an index to the batches of the segment that end at or before `to`.
+    pub(crate) async fn cut_index(
+        self: &Rc<Self>,
+        key: SegmentKey,
+        dir: &Rc<str>,
+        limit: FilePosition,
+        mut index: SegmentIndex,
+        to: Offset,
+    ) -> Result<SegmentIndex, ReadError> {
+        let cut = self.walk(key, dir, limit).cut(&mut index, to).await;
+        cut.map_err(|failure| failure.named(key.base)).map(|()| index)
+    }
+
+    /// Shows the headers of a segment's batches from a place up to `limit`, where one ends, until `look` has seen enough.
+    pub(crate) async fn headers(
+        self: &Rc<Self>,
+        key: SegmentKey,
+        dir: &Rc<str>,
+        (from, limit): (Place, FilePosition),
+        look: impl FnMut(&BatchHeader) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let walked = self.walk(key, dir, limit).headers(from, look).await;
+        walked.map_err(|failure| failure.named(key.base))
+    }
+
+    /// The bytes of a range of a segment.
+    pub(crate) async fn bytes(
+        self: &Rc<Self>,
+        key: SegmentKey,
+        dir: &Rc<str>,
+        range: Range<FilePosition>,
+    ) -> Result<Vec<u8>, ReadError> {
+        let pieces = self.walk(key, dir, range.end).pieces(range.start.0, range.end.0).await;
+        let pieces = pieces.map_err(|failure| failure.named(key.base))?;
+        Ok(pieces.iter().flat_map(|piece| piece.iter().copied()).collect())
+    }
+
+    /// The segment is gone or will be written anew: drops what is cached of it.
     pub fn forget(&self, key: SegmentKey) {
+        self.forgotten.set(self.forgotten.get() + 1);
+        self.drop_chunks(key);
+    }
+
+    fn drop_chunks(&self, key: SegmentKey) {
         let mut chunks = self.chunks.borrow_mut();
         let mut freed = 0;
         chunks.map.retain(|chunk, state| match state {

@@ -1,5 +1,6 @@
 //! Finds and verifies the batches of one segment, in chunks that somebody else brings.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use engine::buffer::Slice;
@@ -25,6 +26,7 @@ const READ_AT_ONCE_CHUNKS: u64 = 4;
 pub(super) const READ_BYTES_MAX: usize = 4 << 20;
 
 /// Batches from a segment.
+#[derive(Default)]
 pub struct ColdFound {
     /// Whole batches, in order; a batch may lie across two pieces.
     pub pieces: Vec<Slice>,
@@ -32,6 +34,8 @@ pub struct ColdFound {
     pub bytes: usize,
     /// The index named a position where no batch begins: it should be built again.
     pub index_wrong: bool,
+    /// The segment may have been cut back or deleted meanwhile: what was found there says nothing.
+    pub overtaken: bool,
     /// The segment holds a batch that contains or follows the offset wanted, even if it is larger than the read may be.
     pub is_here: bool,
 }
@@ -113,7 +117,7 @@ impl<C: Chunks> SegmentWalk<C> {
             found => found?,
         };
         let Some(Place { position: FilePosition(start), offset }) = found else {
-            return Ok(ColdFound { pieces: Vec::new(), bytes: 0, index_wrong, is_here: false });
+            return Ok(ColdFound { index_wrong, ..ColdFound::default() });
         };
         self.start_reads(start, start + read.max_bytes.min(READ_BYTES_MAX) as u64);
         self.held.retain(|(number, _)| *number >= start / CHUNK_BYTES);
@@ -130,7 +134,8 @@ impl<C: Chunks> SegmentWalk<C> {
         }
         let pieces = self.pieces(start, end).await?;
         self.read_ahead(start, end);
-        Ok(ColdFound { pieces, bytes: (end - start) as usize, index_wrong, is_here: true })
+        let bytes = (end - start) as usize;
+        Ok(ColdFound { pieces, bytes, index_wrong, overtaken: false, is_here: true })
     }
 
     /// The header of the next batch of a read that began at `start`, all of it verified; `None` when it does not fit.
@@ -187,14 +192,57 @@ impl<C: Chunks> SegmentWalk<C> {
             // A time that is wrong in the index would hide records from a look for it.
             self.check_crc(index.bytes(), len as u64, header.crc()).await?;
             index.append(&header, len);
-            let reached = index.bytes() / CHUNK_BYTES;
-            if self.held.iter().any(|(number, _)| *number < reached) {
-                self.held.retain(|(number, _)| *number >= reached);
-                self.start_reads(index.bytes(), index.bytes() + CHUNK_BYTES);
-                self.chunks.pause().await;
-            }
+            self.leave_before(index.bytes()).await;
         }
         Ok(())
+    }
+
+    /// Cuts an index to the batches that end at or before `to`.
+    pub(super) async fn cut(
+        &mut self,
+        index: &mut SegmentIndex,
+        to: Offset,
+    ) -> Result<(), Failure> {
+        index.truncate(to);
+        while let Some(header) = self.header(index.bytes(), index.next_offset()).await? {
+            if header.next_offset() > to {
+                break;
+            }
+            let len = header.total_len().unwrap_or(0);
+            self.check_crc(index.bytes(), len as u64, header.crc()).await?;
+            index.append(&header, len);
+            self.leave_before(index.bytes()).await;
+        }
+        index.on_cut();
+        Ok(())
+    }
+
+    /// Shows the headers from a batch on, until `look` has seen enough.
+    pub(super) async fn headers(
+        &mut self,
+        from: Place,
+        mut look: impl FnMut(&BatchHeader) -> ControlFlow<()>,
+    ) -> Result<(), Failure> {
+        let Place { mut position, mut offset } = from;
+        while let Some(header) = self.header(position.0, offset).await? {
+            if look(&header).is_break() {
+                break;
+            }
+            offset = header.next_offset();
+            position.0 += header.total_len().unwrap_or(0) as u64;
+            self.leave_before(position.0).await;
+        }
+        Ok(())
+    }
+
+    /// Lets go of the chunks that a walk in order has left behind, and begins to read the next ones.
+    async fn leave_before(&mut self, position: u64) {
+        let reached = position / CHUNK_BYTES;
+        if self.held.iter().any(|(number, _)| *number < reached) {
+            self.held.retain(|(number, _)| *number >= reached);
+            self.start_reads(position, position + CHUNK_BYTES);
+            self.chunks.pause().await;
+        }
     }
 
     /// The header at a position, verified but for the checksum; `None` at the segment's end. Its batch must begin with
@@ -250,7 +298,7 @@ impl<C: Chunks> SegmentWalk<C> {
     }
 
     /// The bytes of a range, in as many pieces as it has chunks.
-    async fn pieces(&mut self, start: u64, end: u64) -> Result<Vec<Slice>, Failure> {
+    pub(super) async fn pieces(&mut self, start: u64, end: u64) -> Result<Vec<Slice>, Failure> {
         let mut pieces = Vec::with_capacity(1);
         let mut at = start;
         while at < end {

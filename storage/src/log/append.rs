@@ -32,6 +32,8 @@ pub struct Appended {
     pub log_start: Offset,
     /// It was there before: these are the offsets of the original, which may still wait for its durability.
     pub duplicate: bool,
+    /// How often the log had been cut back before: a cut takes away what was appended.
+    pub cuts: u32,
 }
 
 impl Appended {
@@ -76,6 +78,9 @@ pub enum AppendError {
     /// The log was deleted.
     #[error("the partition was deleted")]
     Deleted,
+    /// The batch was in the log and is no longer: the log was cut back before it.
+    #[error("the partition was cut back to the history of its leader")]
+    Truncated,
     /// The shard is shutting down.
     #[error("the shard is shutting down")]
     Stopped,
@@ -121,6 +126,10 @@ impl Log {
         push: impl FnOnce(Entry<'_>) -> Result<Pushed, PushRefusal>,
     ) -> Result<Appended, AppendError> {
         self.check_writable()?;
+        if self.cutting {
+            // Neither offsets nor sequences are what they will be.
+            return Err(AppendError::NoRoom);
+        }
         let checked = check_produced(bytes, &rules(&self.config), now_ms)?;
         match checked.producer.as_ref().map(|stamp| self.producers.check(stamp)) {
             None | Some(Verdict::Fresh) => {}
@@ -171,6 +180,7 @@ impl Log {
             log_append_time: self.append_time(max_timestamp),
             log_start: self.log_start,
             duplicate: false,
+            cuts: self.cuts,
         })
     }
 
@@ -181,6 +191,7 @@ impl Log {
             log_append_time: self.append_time(original.timestamp),
             log_start: self.log_start,
             duplicate: true,
+            cuts: self.cuts,
         }
     }
 

@@ -214,13 +214,19 @@ impl SegmentIndex {
         }
     }
 
-    /// Forgets what lies behind the last entry at or before `end`, and returns where the segment has to be read again
-    /// from: the batches from there up to `end` are to be appended anew.
+    /// Where to begin with a walk over the last bytes of the segment: the begin of a batch at or before `position`.
+    pub fn position_before_byte(&self, position: u64) -> FilePosition {
+        let after =
+            self.entries.partition_point(|entry| u64::from(entry.position.get()) <= position);
+        self.position_before(after)
+    }
+
+    /// Forgets what lies behind the last entry before `end`, and returns where the segment has to be read again
+    /// from: the batches from there up to `end` are to be appended anew, and then [`SegmentIndex::on_cut`] called.
     pub fn truncate(&mut self, end: Offset) -> FilePosition {
         let relative = (end - self.base_offset).0;
-        let kept = self
-            .entries
-            .partition_point(|entry| i64::from(entry.relative_offset.get()) <= relative);
+        let kept =
+            self.entries.partition_point(|entry| i64::from(entry.relative_offset.get()) < relative);
         let Some(last) = kept.checked_sub(1).map(|last| self.entries[last]) else {
             *self = SegmentIndex::new(self.base_offset, self.interval_bytes);
             return FilePosition(0);
@@ -240,6 +246,12 @@ impl SegmentIndex {
             };
         }
         FilePosition(self.bytes)
+    }
+
+    /// The segment ends here now: an entry that names its end names a batch that is gone.
+    pub fn on_cut(&mut self) {
+        let bytes = self.bytes;
+        self.entries.retain(|entry| u64::from(entry.position.get()) < bytes);
     }
 
     /// The file's bytes.

@@ -5,8 +5,8 @@
 //! old (`retain`).
 //!
 //! Holds always:
-//! - `log_start <= visible_end <= log_end`; offsets are never reused, and none is visible before it is as durable as
-//!   the class it was appended with demands;
+//! - `log_start <= visible_end <= log_end`; an offset is reused only behind a cut (`truncate`), and none is visible
+//!   before it is as durable as the class it was appended with demands;
 //! - `written.offset <= visible_end`: segments hold only what readers may see;
 //! - the tail covers `written.offset..log_end` without a gap;
 //! - `segments` is ordered by base, and only its last one takes appends, never beyond `reserved` bytes.
@@ -53,8 +53,9 @@ pub struct Log {
     pub(crate) log_end: Offset,
     /// Appended and not yet as durable as their class demands, in order.
     pub(crate) pending: VecDeque<Pending>,
-    /// Journal entries of log starts that are not durable yet, and so not in `log_start`.
-    pub(crate) pending_starts: Vec<Lsn>,
+    /// Journal entries that stay whatever checkpoints say: log starts that are not durable yet, and so not in
+    /// `log_start`; cuts whose files are not gone yet.
+    pub(crate) pinned: Vec<Lsn>,
     pub(crate) producers: Producers,
     pub(crate) epochs: Epochs,
     pub(crate) tail: Tail,
@@ -63,6 +64,12 @@ pub struct Log {
     pub(crate) reserved: u64,
     /// A roll was decided and its file is being made: no append until then.
     pub(crate) rolling: bool,
+    /// The log is about to be cut back, or the files behind a cut are: no append until then.
+    pub(crate) cutting: bool,
+    /// How often it was cut back since the start.
+    pub(crate) cuts: u32,
+    /// Where it ended after the last cut.
+    pub(crate) last_cut: Offset,
     /// Something a checkpoint holds has changed since the last one.
     pub(crate) changed: bool,
 }
@@ -98,7 +105,7 @@ impl Log {
             visible_end: start,
             log_end: start,
             pending: VecDeque::new(),
-            pending_starts: Vec::new(),
+            pinned: Vec::new(),
             producers: Producers::default(),
             epochs: Epochs::default(),
             tail: Tail::default(),
@@ -109,6 +116,9 @@ impl Log {
             },
             reserved: 0,
             rolling: false,
+            cutting: false,
+            cuts: 0,
+            last_cut: start,
             changed: true,
         }
     }
@@ -174,7 +184,8 @@ impl Log {
             log_start: self.log_start.min(written.offset),
             epochs: epochs.encode(),
             producers,
-            replay_from: self.oldest_needed().unwrap_or(next_lsn),
+            // Pinned entries before it are found in the journal all the same, and recovery knows what to do with them.
+            replay_from: self.oldest_unwritten().unwrap_or(next_lsn),
             offline: match &self.standing {
                 Standing::Offline(cause) => Some(cause.to_string()),
                 Standing::Online | Standing::Deleted => None,
@@ -220,10 +231,9 @@ impl Log {
         self.tail.unwritten().next().map(|piece| piece.lsn)
     }
 
-    /// The first journal entry that a checkpoint made now would not cover.
+    /// The first journal entry that must outlive a checkpoint made now.
     pub fn oldest_needed(&self) -> Option<Lsn> {
-        let starts = self.pending_starts.iter().copied();
-        starts.chain(self.oldest_unwritten()).min()
+        self.pinned.iter().copied().chain(self.oldest_unwritten()).min()
     }
 
     /// Entries below `written` are written and entries below `durable` are flushed. Returns whether more is visible.
@@ -531,6 +541,14 @@ mod tests {
         let ends: Vec<Offset> = (0..12).map(|_| bench.append(2, Durability::Device)).collect();
         assert!(bench.log.segments.len() > 2);
         assert!(bench.log.plan_write(1 << 20).is_none(), "nothing is visible yet");
+        for segment in bench.log.segments.clone() {
+            let limit = bench.log.limit_of(segment.base);
+            assert_eq!(
+                limit,
+                Some((FilePosition(0), segment.base)),
+                "what is in memory is not looked for in files"
+            );
+        }
         bench.log.on_commit(Lsn(8), Lsn(8));
         let mut reached = Offset(0);
         while let Some(plan) = bench.write() {

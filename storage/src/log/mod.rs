@@ -19,6 +19,7 @@ pub mod log;
 
 pub mod append;
 pub mod read;
+pub mod truncate;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -13,7 +13,7 @@ use std::collections::{HashMap, VecDeque};
 use ahash::RandomState;
 
 use crate::batch::crc::crc32c;
-use crate::batch::{BatchView, ProducerStamp};
+use crate::batch::{BatchHeader, ProducerStamp};
 use crate::ids::{Count, Offset, ProducerId};
 use crate::limits::{PRODUCER_BATCHES_KEPT, PRODUCERS_PER_LOG_MAX};
 
@@ -160,7 +160,7 @@ impl Producers {
     }
 
     /// Remembers a stored batch, if a producer with an id wrote it. Its expiry counts from `now_ms`.
-    pub fn replay(&mut self, batch: &BatchView<'_>, now_ms: i64) {
+    pub fn replay(&mut self, batch: &BatchHeader, now_ms: i64) {
         let Some(stamp) = batch.producer_stamp() else { return };
         if batch.attributes().is_control() {
             return;
@@ -202,6 +202,43 @@ impl Producers {
     /// offset out of a state that has moved on.
     pub fn truncate(&mut self, end: Offset) {
         self.entries.retain(|_, entry| entry.truncate(end));
+    }
+
+    /// The producers with batches at or behind `end`: those that a cut there takes something from.
+    pub fn after(&self, end: Offset) -> Vec<ProducerId> {
+        let after = |(id, entry): (&ProducerId, &Entry)| (entry.last_offset >= end).then_some(*id);
+        self.entries.iter().filter_map(after).collect()
+    }
+
+    /// Whether as much is remembered of each of these producers as ever is: older batches would change nothing.
+    pub fn knows_all_of(&self, ids: &[ProducerId]) -> bool {
+        let full = |entry: &Entry| entry.batches.len() == PRODUCER_BATCHES_KEPT;
+        ids.iter().all(|id| self.entries.get(id).is_some_and(full))
+    }
+
+    /// Goes back to what it was when the log ended at `end`. `found` comes from recording the log's last batches before
+    /// `end`: a producer that is in it is as it says there, with the batches before those as far as they are remembered
+    /// here. What it does not know is as after [`Producers::truncate`].
+    pub fn rebuild(&mut self, end: Offset, found: &Producers) {
+        for id in self.after(end) {
+            let Some(before) = self.entries.get_mut(&id) else { continue };
+            let Some(known) = found.entries.get(&id) else {
+                if !before.truncate(end) {
+                    self.entries.remove(&id);
+                }
+                continue;
+            };
+            let mut now = known.clone();
+            now.heard_ms = before.heard_ms;
+            if before.epoch == now.epoch {
+                let first = now.batches.front().map_or(end, |batch| batch.base_offset);
+                let older = before.batches.iter().rev().filter(|batch| batch.last_offset < first);
+                for batch in older.take(PRODUCER_BATCHES_KEPT - now.batches.len()) {
+                    now.batches.push_front(*batch);
+                }
+            }
+            *before = now;
+        }
     }
 
     /// The state when the log ended at `end`, encoded. See [`Producers::truncate`] for what is exact about it.
@@ -559,6 +596,35 @@ mod tests {
         assert!(producers.is_empty());
     }
 
+    #[test]
+    fn a_cut_gives_back_the_epoch_and_the_batches_that_the_log_still_holds() {
+        // Seven batches of epoch 3, of which five are remembered; then the producer begins epoch 4.
+        let mut producers = after(0, 7);
+        let newer = stamp(7, 4, 0, 10);
+        producers.record(&newer, appended(&newer, 70, 10), 2_000);
+        assert_eq!(producers.after(Offset(75)), [ProducerId(7)]);
+        assert!(producers.after(Offset(80)).is_empty());
+        let mut blind = producers.clone();
+        blind.rebuild(Offset(70), &Producers::new());
+        assert!(blind.is_empty(), "of the time before epoch 4 nothing is remembered");
+        producers.rebuild(Offset(70), &after(0, 7));
+        let mut expected = after(0, 7);
+        expected.entries.get_mut(&ProducerId(7)).unwrap().heard_ms = 2_000;
+        assert_eq!(producers.entries, expected.entries);
+    }
+
+    #[test]
+    fn a_cut_joins_what_was_found_to_what_is_remembered() {
+        let mut producers = after(0, 5);
+        // Only the batch at offset 20 was looked at; those at 0 and 10 are remembered.
+        let mut found = Producers::new();
+        let third = stamp(7, 3, 20, 10);
+        found.record(&third, appended(&third, 20, 10), 0);
+        assert!(!found.knows_all_of(&[ProducerId(7)]));
+        producers.rebuild(Offset(30), &found);
+        assert_eq!(producers.entries, after(0, 3).entries);
+    }
+
     #[derive(Clone, Debug)]
     struct Step {
         id: i64,
@@ -602,6 +668,45 @@ mod tests {
                 read.record(stamp, *batch, batch.base_offset.0);
             }
             prop_assert_eq!(read.entries, all.entries);
+        }
+
+        /// A cut at any batch boundary, with some of the batches before it looked at again, is the state at that
+        /// boundary, as soon as enough was looked at.
+        #[test]
+        fn a_rebuild_is_the_state_at_the_cut(
+            steps in prop::collection::vec(step(), 1..60),
+            cut in any::<prop::sample::Index>(),
+            seen in any::<prop::sample::Index>(),
+        ) {
+            let mut all = Producers::new();
+            let mut log = Vec::new();
+            let (mut next, mut end) = ([(0i16, 0i32); 4], 0);
+            for step in &steps {
+                let place = &mut next[step.id as usize];
+                if step.new_epoch {
+                    *place = (place.0 + 1, 0);
+                }
+                let stamp = stamp(step.id, place.0, place.1, step.records);
+                let batch = appended(&stamp, end, step.records);
+                all.record(&stamp, batch, 7);
+                log.push((stamp, batch));
+                place.1 += step.records;
+                end += i64::from(step.records);
+            }
+            let kept = cut.index(log.len());
+            let (mut found, mut expected) = (Producers::new(), Producers::new());
+            let from = seen.index(kept + 1);
+            for (at, (stamp, batch)) in log[..kept].iter().enumerate() {
+                expected.record(stamp, *batch, 7);
+                if at >= from {
+                    found.record(stamp, *batch, 7);
+                }
+            }
+            let cut = log[kept].1.base_offset;
+            if from == 0 || found.knows_all_of(&all.after(cut)) {
+                all.rebuild(cut, &found);
+                prop_assert_eq!(all.entries, expected.entries);
+            }
         }
 
         #[test]

@@ -1,5 +1,6 @@
 //! Where the batches a reader wants are: in the tail, in a segment, or not there yet. Decides; reads no file.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use engine::buffer::Slice;
@@ -132,12 +133,17 @@ impl Log {
 
     /// Bytes of batches that the file of this segment holds, and the offset after the last of them.
     pub(crate) fn limit_of(&self, segment: Offset) -> Option<(FilePosition, Offset)> {
-        if segment == self.written.segment.base {
-            return Some((self.written.segment.end(), self.written.offset));
-        }
         let limit = self.segment(segment)?.end();
-        let after = self.segment_after(segment).map_or(self.log_end, |next| next.base);
-        Some((limit, after))
+        let written = &self.written.segment;
+        match segment.cmp(&written.base) {
+            Ordering::Less => {
+                let after = self.segment_after(segment).map_or(self.log_end, |next| next.base);
+                Some((limit, after))
+            }
+            Ordering::Equal => Some((written.end(), self.written.offset)),
+            // Begun, and all of it still in memory.
+            Ordering::Greater => Some((FilePosition(0), segment)),
+        }
     }
 
     /// Whether a stored batch carries the leader epoch in which its records were written. Its checksum does not say.

@@ -113,6 +113,7 @@ impl Node {
         })
         .await?;
 
+        recovery::perform_later(replayed.later).await;
         for path in &replayed.damaged_files {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
             let name = name.unwrap_or_else(|| "journal".to_owned());

@@ -143,15 +143,7 @@ async fn choose(dir: &Path, name: &str, files: Vec<Found>) -> Result<Chosen, Rec
                 let Found { path, sequence, len } = found;
                 next = Some(Next { path, sequence, len });
             }
-            Replay::Records {
-                records,
-                salt,
-                next_number,
-                last,
-                end,
-                snapshot_bytes,
-                healed,
-            } => {
+            Replay::Records { records, salt, next_number, last, end, snapshot_bytes, healed } => {
                 // A gap between this file and the next: the one in between was in force, and is gone.
                 if next.as_ref().is_some_and(|next| next.sequence > found.sequence + 1) {
                     return Err(lost());

@@ -24,5 +24,5 @@ pub use rehearse::{Rehearsal, Rehearsed};
 pub use replay::{DamageReport, RecoveryReport};
 
 pub(crate) use base::{base_name, read_base, write_base};
-pub(crate) use replay::Replayer;
+pub(crate) use replay::{Replayer, perform_later};
 pub(crate) use source::FoundFile;

@@ -3,13 +3,13 @@
 
 use crate::batch::view::BatchView;
 use crate::checkpoint::{LogCheckpoint, SegmentMeta};
-use crate::ids::{Lsn, Offset};
+use crate::ids::{Lsn, Offset, ProducerId};
 use crate::journal::EntryKind;
 use crate::journal::frame::{EntryHead, FrameEntry};
 use crate::log::epochs::Epochs;
 use crate::log::producers::Producers;
 use crate::planted::{self, Bug};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const BLOCK: u64 = 4096;
 
@@ -62,6 +62,21 @@ pub(crate) struct Rebuild {
     /// Segments whose file is missing or short, with the cause. That is damage, unless an entry moves the log's start
     /// behind them: retention deletes files before a checkpoint says so. Nothing is written to them.
     absent: BTreeMap<Offset, String>,
+    /// Bytes of each segment as the checkpoint has them. No file is made shorter before the next checkpoint is in force:
+    /// should the start end halfway, this one is read again, and needs them.
+    floor: BTreeMap<Offset, u64>,
+    /// Where the log was cut to, the lowest of all cuts seen, those that the checkpoint holds already included.
+    lowest_cut: Option<Offset>,
+    later: Later,
+}
+
+/// What is to be done to a log's files once the next checkpoint is in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Later {
+    /// Segments that become shorter, with their lengths.
+    pub cuts: BTreeMap<Offset, u64>,
+    /// Segments that go.
+    pub removed: BTreeSet<Offset>,
 }
 
 impl Rebuild {
@@ -76,6 +91,9 @@ impl Rebuild {
             seen_in: None,
             suspect: None,
             absent: BTreeMap::new(),
+            floor: checkpoint.segments.iter().map(|one| (one.base, one.bytes)).collect(),
+            lowest_cut: None,
+            later: Later::default(),
             checkpoint,
         }
     }
@@ -145,6 +163,10 @@ impl Rebuild {
     pub(crate) fn apply(&mut self, entry: &FrameEntry<'_>, now_ms: i64) -> Applied {
         if self.checkpoint.offline.is_some() && entry.lsn >= self.replay_from {
             return Applied::Refused;
+        }
+        if entry.head.kind == EntryKind::Truncate {
+            let to = entry.head.next_offset;
+            self.lowest_cut = Some(self.lowest_cut.map_or(to, |lowest| lowest.min(to)));
         }
         // A checkpoint taken while a log-start was on its way to the disk lies behind the entry and does not know the new
         // start. The start only moves up, so the entry is taken in wherever it stands.
@@ -244,7 +266,8 @@ impl Rebuild {
             if active.base == base {
                 return;
             }
-            let (segment, cut) = (active.base, Some(active.bytes));
+            let (segment, bytes) = (active.base, active.bytes);
+            let cut = self.cut_now(segment, bytes);
             self.writes.push(SegmentWrite {
                 segment,
                 position: self.tail_at,
@@ -254,7 +277,18 @@ impl Rebuild {
         }
         self.tail.clear();
         self.tail_at = 0;
+        self.later.removed.remove(&base);
         self.checkpoint.segments.push(SegmentMeta::empty(base));
+    }
+
+    /// The exact length of a segment's file, unless it may get it only later.
+    fn cut_now(&mut self, segment: Offset, bytes: u64) -> Option<u64> {
+        if self.floor.get(&segment).is_some_and(|floor| bytes < *floor) {
+            self.later.cuts.insert(segment, bytes);
+            return None;
+        }
+        self.later.cuts.remove(&segment);
+        Some(bytes)
     }
 
     /// What is to be written now; the partial last block stays as the begin of what comes next.
@@ -281,9 +315,10 @@ impl Rebuild {
     /// The last writes: they leave the active segment at its exact length.
     pub(crate) fn take_last_writes(&mut self) -> Vec<SegmentWrite> {
         let mut writes = self.take_writes();
-        let active = self.checkpoint.segments.last();
+        let active = self.checkpoint.segments.last().copied();
         if let Some(active) = active.filter(|active| !self.absent.contains_key(&active.base)) {
-            let (segment, cut) = (active.base, Some(active.bytes));
+            let segment = active.base;
+            let cut = self.cut_now(segment, active.bytes);
             match writes.last_mut() {
                 Some(last) if last.segment == segment => last.cut = cut,
                 _ => writes.push(SegmentWrite {
@@ -297,21 +332,53 @@ impl Rebuild {
         writes
     }
 
-    /// The log was cut back: its last segment is now `active` with `tail` as its last partial block.
-    pub(crate) fn on_truncated(&mut self, to: Offset, active: Option<SegmentMeta>, tail: Vec<u8>) {
-        self.checkpoint
-            .segments
-            .retain(|segment| active.is_some_and(|kept| segment.base < kept.base));
-        self.checkpoint.segments.extend(active);
+    /// The producers that a cut to `to` takes something from.
+    pub(crate) fn producers_after(&self, to: Offset) -> Vec<ProducerId> {
+        self.state.as_ref().map_or_else(Vec::new, |(producers, _)| producers.after(to))
+    }
+
+    /// The log was cut back and ends at `to`: its last segment is now `active` with `tail` as its last partial block.
+    /// `found` holds the producers of the last batches before the cut.
+    pub(crate) fn on_truncated(
+        &mut self,
+        to: Offset,
+        active: Option<SegmentMeta>,
+        tail: Vec<u8>,
+        found: &Producers,
+    ) {
+        assert!(self.checkpoint.log_start <= to, "a cut below the log's start was refused");
+        let segments = std::mem::take(&mut self.checkpoint.segments);
+        let (kept, gone): (Vec<_>, Vec<_>) = segments
+            .into_iter()
+            .partition(|segment| active.is_some_and(|kept| segment.base < kept.base));
+        self.later.removed.extend(gone.iter().map(|segment| segment.base));
+        self.checkpoint.segments = kept;
+        if let Some(active) = active {
+            self.later.removed.remove(&active.base);
+            self.checkpoint.segments.push(active);
+        }
+        for base in &self.later.removed {
+            self.later.cuts.remove(base);
+        }
         self.checkpoint.synced_upto = to;
-        self.checkpoint.log_start = self.checkpoint.log_start.min(to);
         let bytes = active.map_or(0, |active| active.bytes);
         self.tail_at = bytes - bytes % BLOCK;
         self.tail = tail;
         if let Some((producers, epochs)) = &mut self.state {
-            producers.truncate(to);
+            producers.rebuild(to, found);
             epochs.truncate_end(to);
         }
+    }
+
+    /// Whether a segment file that is no part of the log and begins at `base` is what a cut left: its batches were
+    /// taken back.
+    pub(crate) fn is_cut_off(&self, base: Offset) -> bool {
+        self.lowest_cut.is_some_and(|cut| cut < base)
+    }
+
+    /// See [`Later`].
+    pub(crate) fn take_later(&mut self) -> Later {
+        std::mem::take(&mut self.later)
     }
 
     /// The checkpoint of the next generation.

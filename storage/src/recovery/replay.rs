@@ -3,7 +3,7 @@
 
 use super::logs::{self, Logs, Taken};
 use super::quarantine::Quarantine;
-use super::rebuild::{Applied, Rebuild, SegmentWrite};
+use super::rebuild::{Applied, Later, Rebuild, SegmentWrite};
 use super::segments::{self, Listing};
 use super::source::{FoundFile, Source};
 use super::truncate;
@@ -11,6 +11,7 @@ use crate::checkpoint::LogCheckpoint;
 use crate::ids::{Generation, LogId, Lsn, Offset};
 use crate::journal::frame::{Frame, Identity, Purpose};
 use crate::journal::walk::{Gap, Step, Walker};
+use engine::file::{File, OpenOptions};
 use engine::task::{self, Queue};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -88,6 +89,8 @@ pub(crate) struct Replayed {
     pub(crate) report: RecoveryReport,
     pub(crate) quarantine: Quarantine,
     pub(crate) damaged_files: BTreeSet<PathBuf>,
+    /// To be done in these directories once the checkpoints are in force.
+    pub(crate) later: Vec<(PathBuf, Later)>,
 }
 
 impl<'a> Replayer<'a> {
@@ -223,6 +226,13 @@ impl<'a> Replayer<'a> {
         let dir = self.topics.join(&log.checkpoint().dir);
         if let Err(error) = truncate::cut_back(&dir, log, to).await {
             log.take_offline(format!("it cannot be cut back to offset {to}: {error}"));
+            return Ok(());
+        }
+        // Indexes that reach behind the cut would speak of other batches once the log has grown again.
+        let kept = log.checkpoint().segments.last().map_or(Offset(i64::MIN), |last| last.base);
+        let others = self.listings.get(&id).map_or(&[][..], |listing| &listing.others);
+        for (_, name) in others.iter().filter(|(base, _)| *base >= kept) {
+            crate::disk::remove_if_there(&dir.join(name)).await?;
         }
         Ok(())
     }
@@ -262,13 +272,13 @@ impl<'a> Replayer<'a> {
     pub(crate) async fn finish(mut self) -> io::Result<Replayed> {
         let mut work = Vec::new();
         let mut checkpoints = Vec::with_capacity(self.logs.len());
-        let mut leftovers = Vec::new();
+        let (mut leftovers, mut later) = (Vec::new(), Vec::new());
         for (id, mut log) in std::mem::take(&mut self.logs) {
             let dir = self.topics.join(&log.checkpoint().dir);
             let listing = self.listings.remove(&id).unwrap_or_default();
             log.settle_absent();
             let exact = log.checkpoint().segments.last().is_none_or(|active| {
-                listing.segments.get(&active.base) == Some(&active.bytes) || active.bytes == 0
+                listing.segments.get(&active.base).copied().unwrap_or(0) == active.bytes
             });
             if log.is_touched() || !exact {
                 work.push((dir.clone(), log.take_last_writes()));
@@ -276,13 +286,25 @@ impl<'a> Replayer<'a> {
             match &log.checkpoint().offline {
                 // What an offline log has is left for whoever looks into it.
                 Some(reason) => drop(self.report.offline.insert(id, reason.clone())),
-                None => leftovers.push((dir, listing, log.checkpoint().clone())),
+                None => {
+                    let behind = log.take_later();
+                    leftovers.push(self.leftovers(&dir, &listing, &log, &behind));
+                    if behind != Later::default() {
+                        later.push((dir, behind));
+                    }
+                }
             }
             checkpoints.push(log.finish());
         }
         write_all(work).await?;
-        for (dir, listing, checkpoint) in leftovers {
-            self.remove_leftovers(&dir, &listing, &checkpoint).await?;
+        for leftover in leftovers.into_iter().flatten() {
+            match leftover {
+                Leftover::Remove(path) => crate::disk::remove_if_there(&path).await?,
+                Leftover::Keep(path, name) => {
+                    tracing::warn!(file = %path.display(), "a segment file that no checkpoint lists goes to quarantine");
+                    self.quarantine.take_file(&path, &name).await?;
+                }
+            }
         }
         for (id, entries) in &self.report.unknown {
             tracing::error!(log = %id, entries, "HDL-ST-042: the journal has entries of a log that the metadata does not \
@@ -294,38 +316,79 @@ impl<'a> Replayer<'a> {
             report: self.report,
             quarantine: self.quarantine,
             damaged_files: self.damaged_files,
+            later,
         })
     }
 
-    /// Segment files that are no part of the log: before its start they are what a retention left half done; behind
-    /// its end they hold what was never acknowledged, and are kept in quarantine all the same.
-    async fn remove_leftovers(
-        &mut self,
+    /// Segment files that are no part of the log: before its start they are what a retention left half done, behind a
+    /// cut what a cut did; any other behind its end holds what was never acknowledged, and is kept in quarantine all
+    /// the same.
+    fn leftovers(
+        &self,
         dir: &Path,
         listing: &Listing,
-        checkpoint: &LogCheckpoint,
-    ) -> io::Result<()> {
+        log: &Rebuild,
+        later: &Later,
+    ) -> Vec<Leftover> {
+        let checkpoint = log.checkpoint();
         let first = checkpoint.segments.first().map(|segment| segment.base);
         let listed = |base: &Offset| {
             checkpoint.segments.binary_search_by_key(base, |segment| segment.base).is_ok()
         };
-        for base in listing.segments.keys().filter(|base| !listed(base)) {
+        let mut found = Vec::new();
+        let unlisted = listing.segments.keys().filter(|base| !listed(base));
+        for base in unlisted.filter(|base| !later.removed.contains(base)) {
             let path = dir.join(segments::segment_name(*base));
-            if first.is_some_and(|first| *base < first) && *base < checkpoint.log_start {
-                crate::disk::remove_if_there(&path).await?;
+            let retired = first.is_none_or(|first| *base < first) && *base < checkpoint.log_start;
+            if retired || log.is_cut_off(*base) {
+                found.push(Leftover::Remove(path));
             } else {
                 let generation = self.generation.0;
                 let segment = segments::segment_name(*base);
-                let name = format!("g{generation:08x}-{}-{segment}", checkpoint.id);
-                tracing::warn!(file = %path.display(), "a segment file that no checkpoint lists goes to quarantine");
-                self.quarantine.take_file(&path, &name).await?;
+                found.push(Leftover::Keep(
+                    path,
+                    format!("g{generation:08x}-{}-{segment}", checkpoint.id),
+                ));
             }
         }
         for (_, name) in listing.others.iter().filter(|(base, _)| !listed(base)) {
-            crate::disk::remove_if_there(&dir.join(name)).await?;
+            found.push(Leftover::Remove(dir.join(name)));
         }
-        Ok(())
+        found
     }
+}
+
+/// What becomes of a file that is no part of its log.
+enum Leftover {
+    Remove(PathBuf),
+    /// It goes to quarantine under this name.
+    Keep(PathBuf, String),
+}
+
+/// Cuts and removes what is no part of the logs any more, now that no checkpoint in force speaks of it. Nothing is lost
+/// if that fails or a crash takes it back: the next start cuts the file that takes appends, and puts a segment that no
+/// checkpoint lists into quarantine.
+pub(crate) async fn perform_later(later: Vec<(PathBuf, Later)>) {
+    for (dir, later) in later {
+        for (base, bytes) in later.cuts {
+            let path = dir.join(segments::segment_name(base));
+            if let Err(error) = cut_file(&path, bytes).await {
+                tracing::warn!(path = %path.display(), %error, "a segment could not be cut to its length");
+            }
+        }
+        for base in later.removed {
+            let path = dir.join(segments::segment_name(base));
+            if let Err(error) = crate::disk::remove_if_there(&path).await {
+                tracing::warn!(path = %path.display(), %error, "a segment could not be deleted");
+            }
+        }
+    }
+}
+
+async fn cut_file(path: &Path, bytes: u64) -> io::Result<()> {
+    let file = File::open(path, OpenOptions::new().write().direct()).await?;
+    file.set_len(bytes).await?;
+    file.close().await
 }
 
 /// Performs each log's writes in order, several logs at a time.

@@ -10,6 +10,7 @@ use crate::ids::{Lsn, Offset};
 use crate::log::SegmentIndex;
 use crate::log::append::AppendError;
 use crate::log::log::{Log, Standing};
+use crate::store::files::SegmentKey;
 use crate::store::watch::Bells;
 
 /// Tells an append that waits how it ended.
@@ -54,6 +55,11 @@ impl LogCell {
             unwritten: Cell::default(),
             index: RefCell::default(),
         })
+    }
+
+    /// The name of one of its segments to what is shared between logs.
+    pub(crate) fn key(&self, base: Offset) -> SegmentKey {
+        SegmentKey { slot: self.slot, cuts: self.log.borrow().cuts, base }
     }
 
     /// Its batches with journal entries before `upto` are in segments.
@@ -104,6 +110,17 @@ impl LogCell {
             waiting.insert(at, (next, sender));
         }
         receiver.await.unwrap_or(Err(AppendError::Stopped))
+    }
+
+    /// The log was cut back to `end`: whoever waits for what was behind it is told.
+    pub(crate) fn on_cut(&self, end: Offset) {
+        let mut waiting = self.waiting.borrow_mut();
+        let kept = waiting.partition_point(|(next, _)| *next <= end);
+        for (_, sender) in waiting.drain(kept..) {
+            let _ = sender.send(Err(AppendError::Truncated));
+        }
+        drop(waiting);
+        self.bells.ring();
     }
 
     /// The log is gone: whoever waits is told.

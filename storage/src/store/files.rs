@@ -14,11 +14,14 @@ use engine::file::{File, OpenOptions};
 use crate::ids::Offset;
 use crate::log::segment::batches_file_name;
 
-/// A segment of a log on this shard: the log's slot and the segment's base.
+/// A segment of a log on this shard, as it is between two cuts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SegmentKey {
     /// The log's number on this shard, never used again.
     pub slot: u32,
+    /// How often the log had been cut back. What is known of its files from before a cut, or is still on its way from
+    /// there, must not meet what comes under the same names after it.
+    pub cuts: u32,
     /// The segment's first offset.
     pub base: Offset,
 }
@@ -68,8 +71,7 @@ impl Files {
         if let Some(file) = self.cached(key) {
             return Ok(file);
         }
-        let options = self.options();
-        let file = File::open(&self.path(log_dir, key.base), options).await?;
+        let file = File::open(&self.path(log_dir, key.base), self.options()).await?;
         self.keep(key, file.clone());
         Ok(file)
     }

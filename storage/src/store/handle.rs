@@ -10,6 +10,7 @@ use crate::ids::{LeaderEpoch, LogId, Offset};
 use crate::log::append::{AppendError, Appended};
 use crate::log::log::Standing;
 use crate::log::read::{ColdRead, Read, ReadError};
+use crate::log::truncate::TruncateError;
 use crate::log::{EpochStart, LogConfig};
 use crate::store::cell::LogCell;
 use crate::store::indexes::{self, Lookup};
@@ -17,6 +18,7 @@ use crate::store::retention;
 use crate::store::room;
 use crate::store::shard_store::Inner;
 use crate::store::timestamps;
+use crate::store::truncate;
 use crate::store::watch::{Bell, Watch};
 
 /// A log on this shard. Cheap to clone; stays valid when the log is deleted and says so then.
@@ -40,6 +42,12 @@ pub enum DeleteRecordsError {
     /// The log takes no changes.
     #[error(transparent)]
     Refused(#[from] AppendError),
+}
+
+/// What becomes of a read that was overtaken.
+enum Again {
+    Cold(ColdRead),
+    Done(Vec<Slice>),
 }
 
 impl LogHandle {
@@ -143,6 +151,22 @@ impl LogHandle {
         self.cell.visible(next).await
     }
 
+    /// Ends when an append is as durable as its class demands, and visible: it may be acknowledged then. Unlike
+    /// [`LogHandle::visible`] it cannot take for the batch what was appended at its offsets after a cut.
+    ///
+    /// # Errors
+    /// When the batch was cut off, the log is deleted or the shard stops before that.
+    pub async fn acknowledged(&self, appended: &Appended) -> Result<(), AppendError> {
+        let next = appended.next_offset();
+        let uncut = || match self.cell.log.borrow().is_uncut(next, appended.cuts) {
+            true => Ok(()),
+            false => Err(AppendError::Truncated),
+        };
+        uncut()?;
+        self.cell.visible(next).await?;
+        uncut()
+    }
+
     /// The offset up to which readers may read: the high watermark.
     pub fn visible_end(&self) -> Offset {
         self.cell.log.borrow().visible_end
@@ -223,22 +247,38 @@ impl LogHandle {
         let (inner, cell) = (&self.inner, &self.cell);
         let mut read = read;
         loop {
-            let dir = {
+            let (dir, is_there) = {
                 let log = cell.log.borrow();
                 log.check_readable()?;
-                if log.segment(read.segment).is_none() {
-                    let (log_start, log_end) = (log.log_start, log.log_end);
-                    return Err(ReadError::OutOfRange { from: read.from, log_start, log_end });
-                }
-                log.dir.clone()
+                let there = log.limit_of(read.segment);
+                (log.dir.clone(), there.is_some_and(|(limit, _)| limit >= read.limit))
             };
+            if !is_there {
+                match self.begin_again(&read)? {
+                    Again::Cold(again) => read = again,
+                    Again::Done(pieces) => return Ok(pieces),
+                }
+                continue;
+            }
+            let key = cell.key(read.segment);
             let lookup = Lookup::Offset(read.from);
             let hint = indexes::position(inner, cell, read.segment, read.limit, lookup).await;
-            let hint = hint.map_err(|error| self.overtaken(&read, error))?;
             let generation = inner.config.journal.generation;
             let is_epoch_right =
                 |header: &BatchHeader| cell.log.borrow().is_epoch_right(header, generation);
-            let found = inner.cold.read(cell.slot, &dir, &read, hint, &is_epoch_right).await;
+            let found = match hint {
+                Ok(hint) => inner.cold.read(key, &dir, &read, hint, &is_epoch_right).await,
+                Err(error) => Err(error),
+            };
+            // The log was cut back under the read: what it found may be gone, or be other batches.
+            let cut = cell.key(read.segment) != key;
+            if cut || found.as_ref().is_ok_and(|found| found.overtaken) {
+                match self.begin_again(&read)? {
+                    Again::Cold(again) => read = again,
+                    Again::Done(pieces) => return Ok(pieces),
+                }
+                continue;
+            }
             let found = found.map_err(|error| self.overtaken(&read, error))?;
             if found.index_wrong {
                 tracing::warn!(%dir, segment = %read.segment, "an index was wrong and is built again");
@@ -254,6 +294,15 @@ impl LogHandle {
                 None => return Ok(Vec::new()),
             }
         }
+    }
+
+    /// Decides anew where the batches of a read are, because they are not where they were.
+    fn begin_again(&self, read: &ColdRead) -> Result<Again, ReadError> {
+        Ok(match self.read(read.from, read.max_bytes, read.one_at_least)? {
+            Read::Ready { pieces, .. } => Again::Done(pieces),
+            Read::Cold(again) => Again::Cold(again),
+            Read::Empty => Again::Done(Vec::new()),
+        })
     }
 
     /// A file that went away under a read because retention deleted its segment is no error of the disk.
@@ -291,7 +340,13 @@ impl LogHandle {
         &self,
         timestamp: i64,
     ) -> Result<Option<(Offset, i64)>, ReadError> {
-        timestamps::first_at_or_after(self, timestamp).await
+        loop {
+            let cuts = self.cell.log.borrow().cuts;
+            let found = timestamps::first_at_or_after(self, timestamp).await;
+            if self.cell.log.borrow().cuts == cuts {
+                return found;
+            }
+        }
     }
 
     /// The visible record with the largest timestamp, the first of several: its offset and time.
@@ -299,7 +354,13 @@ impl LogHandle {
     /// # Errors
     /// As a read of the batch that holds it.
     pub async fn max_timestamp_offset(&self) -> Result<Option<(Offset, i64)>, ReadError> {
-        timestamps::largest(self).await
+        loop {
+            let cuts = self.cell.log.borrow().cuts;
+            let found = timestamps::largest(self).await;
+            if self.cell.log.borrow().cuts == cuts {
+                return found;
+            }
+        }
     }
 
     /// Moves the start of the log up to `upto`; returns the start in force, which never moves back. It is durable then,
@@ -320,10 +381,24 @@ impl LogHandle {
                 retention::delete_dead_segments(&inner, &cell).await;
             })
             .await;
-            Ok::<_, AppendError>(())
+            Ok::<_, DeleteRecordsError>(())
         });
         moving.await?;
         Ok(self.log_start())
+    }
+
+    /// Cuts the log back so that it ends at `to`, or before the batch that contains `to`: batches stay whole. Returns the
+    /// log's end, which is durable then, whatever the log's class; behind the end of the log there is nothing to cut.
+    /// Appends and readers meet the shorter log at once: the offsets are used again, by batches of a later leader epoch;
+    /// whoever waits for one that was cut gets [`AppendError::Truncated`]. A crash before the return leaves the log as
+    /// it was or cut, one after it only cut.
+    ///
+    /// # Errors
+    /// When `to` lies before the log's start, the log takes no changes, or its segments cannot be read. Nothing has
+    /// changed then.
+    pub async fn truncate(&self, to: Offset) -> Result<Offset, TruncateError> {
+        let cutting = truncate::truncate(&self.inner, &self.cell, to);
+        cutting.await.unwrap_or(Err(TruncateError::Refused(AppendError::Stopped)))
     }
 
     /// A watch with a bell of its own; see [`LogHandle::watch_with`].

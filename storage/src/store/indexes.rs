@@ -117,35 +117,57 @@ pub(crate) async fn position(
     if limit.0 <= u64::from(seal::index_interval(&cell.log.borrow().config)) {
         return Ok(Place { position: FilePosition(0), offset: base });
     }
-    let key = SegmentKey { slot: cell.slot, base };
+    let key = cell.key(base);
     if cell.log.borrow().written.segment.base == base {
-        return active_position(inner, cell, base, limit, lookup).await;
+        return active_position(inner, cell, key, limit, lookup).await;
     }
     if let Some(index) = inner.indexes.cached(key) {
         return Ok(ask(&index, lookup));
     }
     let loaded = load(inner, cell, base, limit).await;
-    let index = Rc::new(match loaded {
-        Some(index) if index.bytes() == limit.0 => index,
-        partial => {
-            let index = extend(inner, cell, base, limit, partial).await?;
-            if index.bytes() == limit.0 {
-                seal::write_index(inner, cell, &index).await;
-            }
-            index
+    let (index, built) = match loaded {
+        Some(index) if index.bytes() == limit.0 => (Rc::new(index), false),
+        partial => (Rc::new(extend(inner, cell, key, limit, partial).await?), true),
+    };
+    // Behind a cut it speaks of what is gone.
+    if cell.key(base) == key {
+        inner.indexes.keep(key, index.clone());
+        if built && index.bytes() == limit.0 {
+            seal::keep_on_disk(inner, cell, index.clone());
         }
-    });
-    inner.indexes.keep(key, index.clone());
+    }
     Ok(ask(&index, lookup))
+}
+
+/// An index of one's own of a segment whose file holds `limit` bytes of batches.
+pub(crate) async fn whole(
+    inner: &Rc<Inner>,
+    cell: &Rc<LogCell>,
+    base: Offset,
+    limit: FilePosition,
+) -> Result<SegmentIndex, ReadError> {
+    let key = cell.key(base);
+    let whole = |index: &SegmentIndex| index.base_offset() == base && index.bytes() == limit.0;
+    if let Some(index) = cell.index.borrow().as_deref().filter(|index| whole(index)) {
+        return Ok(index.clone());
+    }
+    if let Some(index) = inner.indexes.cached(key).filter(|index| whole(index)) {
+        return Ok((*index).clone());
+    }
+    match load(inner, cell, base, limit).await {
+        Some(index) if whole(&index) => Ok(index),
+        partial => extend(inner, cell, key, limit, partial).await,
+    }
 }
 
 async fn active_position(
     inner: &Rc<Inner>,
     cell: &Rc<LogCell>,
-    base: Offset,
+    key: SegmentKey,
     limit: FilePosition,
     lookup: Lookup,
 ) -> Result<Place, ReadError> {
+    let base = key.base;
     let exact = matches!(lookup, Lookup::Timestamp(_));
     let enough = |index: &SegmentIndex| {
         index.base_offset() == base
@@ -161,10 +183,10 @@ async fn active_position(
         // A clean shutdown has left one for what was there then.
         None => load(inner, cell, base, limit).await,
     };
-    let index = extend(inner, cell, base, limit, partial).await?;
+    let index = extend(inner, cell, key, limit, partial).await?;
     let position = ask(&index, lookup);
     let mut current = cell.index.borrow_mut();
-    let still_active = cell.log.borrow().written.segment.base == base;
+    let still_active = cell.log.borrow().written.segment.base == base && cell.key(base) == key;
     let further = current
         .as_deref()
         .is_some_and(|other| other.base_offset() == base && other.bytes() >= index.bytes());
@@ -207,7 +229,7 @@ async fn load(
 async fn extend(
     inner: &Rc<Inner>,
     cell: &Rc<LogCell>,
-    base: Offset,
+    key: SegmentKey,
     limit: FilePosition,
     partial: Option<SegmentIndex>,
 ) -> Result<SegmentIndex, ReadError> {
@@ -217,8 +239,7 @@ async fn extend(
     };
     let indexes = &inner.indexes;
     indexes.rebuilt.set(indexes.rebuilt.get() + 1);
-    let key = SegmentKey { slot: cell.slot, base };
-    let fresh = || SegmentIndex::new(base, interval);
+    let fresh = || SegmentIndex::new(key.base, interval);
     let begun = partial.is_some();
     let index = partial.unwrap_or_else(fresh);
     let extended = match inner.cold.extend_index(key, &dir, limit, index).await {
@@ -231,6 +252,7 @@ async fn extend(
     match extended {
         (index, None) => Ok(index),
         // What lies before the damage is found with what was covered; a reader of the rest is told by its own read.
+        (index, Some(ReadError::Corrupt { .. })) if cell.key(key.base) != key => Ok(index),
         (index, Some(error @ ReadError::Corrupt { .. })) => {
             tracing::error!(%dir, %error, "a segment cannot be indexed to its end");
             Ok(index)

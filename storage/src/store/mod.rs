@@ -1,7 +1,7 @@
 //! One shard's logs behind one front: what the broker calls.
 //!
-//! `shard_store` starts and stops, `handle` is one log; `room`, `retention` and `timestamps` do what takes more than
-//! one step. The state machines they drive are in `log`; the background work is in `write_behind`, `seal`,
+//! `shard_store` starts and stops, `handle` is one log; `room`, `retention`, `truncate` and `timestamps` do what takes
+//! more than one step. The state machines they drive are in `log`; the background work is in `write_behind`, `seal`,
 //! `checkpointing` and `cold_read`.
 
 pub(crate) mod cell;
@@ -15,6 +15,7 @@ pub(crate) mod room;
 pub mod shard_store;
 pub mod stats;
 mod timestamps;
+pub(crate) mod truncate;
 pub mod watch;
 
 pub use config::StoreConfig;

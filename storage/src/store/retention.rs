@@ -14,8 +14,10 @@ use crate::log::retain;
 use crate::log::segment::{batches_file_name, index_file_name};
 use crate::store::cell::LogCell;
 use crate::store::files::SegmentKey;
+use crate::store::handle::DeleteRecordsError;
 use crate::store::room;
 use crate::store::shard_store::Inner;
+use crate::store::truncate;
 use crate::{seal, write_behind};
 
 /// Logs looked at before other tasks get their turn.
@@ -71,7 +73,11 @@ pub(crate) async fn retain(inner: &Rc<Inner>, cell: &Rc<LogCell>) {
 /// Begins a new, empty segment, so that the expired one before it can be deleted. Takes no space: a full disk is when
 /// this matters most.
 async fn close_active(inner: &Rc<Inner>, cell: &Rc<LogCell>) -> bool {
-    if cell.making_room.borrow().is_some() || cell.log.borrow().rolling {
+    let busy = {
+        let log = cell.log.borrow();
+        log.rolling || log.cutting
+    };
+    if busy || cell.making_room.borrow().is_some() {
         return false;
     }
     *cell.making_room.borrow_mut() = Some(Vec::new());
@@ -87,13 +93,19 @@ pub(crate) async fn move_log_start(
     inner: &Rc<Inner>,
     cell: &Rc<LogCell>,
     to: Offset,
-) -> Result<(), AppendError> {
+) -> Result<(), DeleteRecordsError> {
     let lsn = loop {
+        truncate::ended(inner, cell).await;
         let pushed = {
             let log = cell.log.borrow();
             log.check_writable()?;
             if to <= log.log_start {
                 return Ok(());
+            }
+            // The log may have been cut back since this was asked for.
+            if to > log.visible_end {
+                let visible_end = log.visible_end;
+                return Err(DeleteRecordsError::OutOfRange { upto: to, visible_end });
             }
             inner.journal.push(Entry {
                 kind: EntryKind::LogStart,
@@ -111,17 +123,17 @@ pub(crate) async fn move_log_start(
             Ok(pushed) => break pushed.lsn,
             Err(PushRefusal::Busy) => inner.journal.room().await,
             Err(PushRefusal::TooLarge { len, max }) => {
-                return Err(AppendError::TooLargeForJournal { len, max });
+                return Err(AppendError::TooLargeForJournal { len, max }.into());
             }
-            Err(PushRefusal::Stopped) => return Err(AppendError::Stopped),
+            Err(PushRefusal::Stopped) => return Err(AppendError::Stopped.into()),
         }
     };
     // A checkpoint made before this is durable must not take the entry for covered.
-    cell.log.borrow_mut().pending_starts.push(lsn);
+    cell.log.borrow_mut().pinned.push(lsn);
     inner.journal.flush().await;
     let moved = {
         let mut log = cell.log.borrow_mut();
-        log.pending_starts.retain(|pending| *pending != lsn);
+        log.pinned.retain(|pinned| *pinned != lsn);
         log.on_log_start(to)
     };
     if moved {
@@ -168,7 +180,11 @@ pub(crate) async fn delete_dead_segments(inner: &Rc<Inner>, cell: &Rc<LogCell>) 
 
 /// Drops what is cached of a segment.
 pub(crate) fn forget(inner: &Inner, cell: &LogCell, base: Offset) {
-    let key = SegmentKey { slot: cell.slot, base };
+    forget_key(inner, cell.key(base));
+}
+
+/// The same, of a segment by its name.
+pub(crate) fn forget_key(inner: &Inner, key: SegmentKey) {
     inner.files.forget(key);
     inner.cold.forget(key);
     inner.indexes.forget(key);
@@ -176,7 +192,7 @@ pub(crate) fn forget(inner: &Inner, cell: &LogCell, base: Offset) {
 
 /// Drops a segment's index: the next look-up builds it again.
 pub(crate) fn forget_index(inner: &Inner, cell: &LogCell, base: Offset) {
-    inner.indexes.forget(SegmentKey { slot: cell.slot, base });
+    inner.indexes.forget(cell.key(base));
     let mut index = cell.index.borrow_mut();
     if index.as_deref().is_some_and(|index| index.base_offset() == base) {
         *index = None;

@@ -16,8 +16,8 @@ use crate::log::append::AppendError;
 use crate::log::log::Room;
 use crate::log::space;
 use crate::store::cell::LogCell;
-use crate::store::files::SegmentKey;
 use crate::store::shard_store::Inner;
+use crate::store::truncate;
 
 /// How long a refusal for lack of space stands before the disk is asked again.
 const FULL_FOR: Duration = Duration::from_secs(1);
@@ -53,6 +53,7 @@ pub(crate) async fn room(
     // Callers append, wait here, and append again. Should the two ever disagree about what room is, the shard slows
     // down instead of standing still: what frees memory runs on it as well.
     task::yield_now().await;
+    truncate::ended(inner, cell).await;
     let needed = {
         let log = cell.log.borrow();
         log.check_writable()?;
@@ -80,7 +81,7 @@ pub(crate) fn grow_ahead(inner: &Rc<Inner>, cell: &Rc<LogCell>) {
     let needed = {
         let log = cell.log.borrow();
         let used = log.active().map_or(0, |active| active.bytes);
-        space::should_grow_ahead(log.reserved, used, log.config.segment_bytes)
+        !log.cutting && space::should_grow_ahead(log.reserved, used, log.config.segment_bytes)
     };
     if needed && cell.making_room.borrow().is_none() && !inner.free.get().is_full() {
         let used =
@@ -120,8 +121,7 @@ async fn make(inner: &Rc<Inner>, cell: &Rc<LogCell>, bytes: u64) -> Result<(), A
         None => Ok(()),
         Some(Room::Roll { reserve }) => roll(inner, cell, reserve, space::block_end(bytes)).await,
         Some(Room::Grow { segment, from, step, least }) => {
-            let (key, dir) =
-                (SegmentKey { slot: cell.slot, base: segment }, cell.log.borrow().dir.clone());
+            let (key, dir) = (cell.key(segment), cell.log.borrow().dir.clone());
             let file = inner.files.get(key, &dir).await.map_err(|error| refused(inner, &error))?;
             let got = reserve(inner, &file, from, step, least).await?;
             cell.log.borrow_mut().on_reserved(segment, from + got);
@@ -150,7 +150,7 @@ pub(crate) async fn roll(
     if first {
         engine::file::create_dir_all(&inner.files.dir(&dir)).await.map_err(refused)?;
     }
-    let key = SegmentKey { slot: cell.slot, base };
+    let key = cell.key(base);
     let file = inner.files.create(key, &dir).await.map_err(refused)?;
     // Bytes of an attempt that was never acknowledged, from before a crash.
     if file.len().await.map_err(refused)? > 0 {

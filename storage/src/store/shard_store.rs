@@ -77,6 +77,10 @@ pub struct Inner {
     pub(crate) checkpoint_wanted: Notify,
     /// One checkpoint at a time.
     pub(crate) checkpoint_turn: Semaphore,
+    /// Checkpoints begun.
+    pub(crate) checkpoints_begun: Cell<u64>,
+    /// A log that was being cut back takes appends again.
+    pub(crate) cut_ended: Notify,
     /// Logs deleted since the last checkpoint.
     pub(crate) deleted: RefCell<Vec<LogId>>,
     by_id: RefCell<AHashMap<LogId, u32>>,
@@ -166,6 +170,8 @@ impl Store {
             stopping: Cell::new(false),
             checkpoint_wanted: Notify::new(),
             checkpoint_turn: Semaphore::new(1),
+            checkpoints_begun: Cell::new(0),
+            cut_ended: Notify::new(),
             deleted: RefCell::default(),
             by_id: RefCell::new(by_id),
             stats: Cell::default(),
@@ -330,7 +336,8 @@ async fn remove_dirs(root: &Path, dir: &str) -> Result<(), StoreError> {
 impl LogCell {
     /// Waits until nothing that touches the log's files is in flight. The caller has made sure that nothing new begins.
     pub(crate) async fn settled(&self) {
-        while self.writing.get() || self.making_room.borrow().is_some() {
+        while self.writing.get() || self.making_room.borrow().is_some() || self.log.borrow().cutting
+        {
             engine::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     }

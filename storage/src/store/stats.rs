@@ -41,6 +41,8 @@ pub struct StoreStats {
     pub seals: u64,
     /// Segments deleted by retention, delete-records and topic deletion.
     pub segments_deleted: u64,
+    /// Logs cut back.
+    pub truncations: u64,
     /// Checkpoints made.
     pub checkpoints: u64,
     /// Logs they wrote.
