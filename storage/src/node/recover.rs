@@ -97,11 +97,14 @@ impl Node {
             let (from, durable) = journals.get(&shard).copied().unwrap_or_default();
             replayer.replay_shard(identity, files, from, durable).await.map_err(at)?;
         }
+        let read = engine::time::now();
         let mut replayed = replayer.finish().await.map_err(at)?;
+        let written = engine::time::now();
 
         // Everything the base checkpoint speaks of is on the device before it is written, and it before the superblock
         // names it.
         file::syncfs(&self.dir).await.map_err(at)?;
+        let synced = engine::time::now();
         let dir = self.checkpoint_dir();
         recovery::write_base(&dir, next, replayed.checkpoints.iter()).await.map_err(at)?;
         let salt = engine::random::u64();
@@ -125,7 +128,19 @@ impl Node {
         self.keep_reserve().await;
 
         let mut report = replayed.report;
-        report.took_ms = engine::time::now().since(started).as_millis() as u64;
+        let ended = engine::time::now();
+        report.took_ms = ended.since(started).as_millis() as u64;
+        tracing::info!(
+            generation = next.0,
+            frames = report.frames,
+            entries = report.entries,
+            bytes = report.bytes,
+            replay_ms = read.since(started).as_millis(),
+            write_ms = written.since(read).as_millis(),
+            sync_ms = synced.since(written).as_millis(),
+            renew_ms = ended.since(synced).as_millis(),
+            "recovered"
+        );
         let mut states = Vec::with_capacity(known.logs.len());
         for checkpoint in replayed.checkpoints {
             if known.logs.contains_key(&checkpoint.id) {
