@@ -222,7 +222,7 @@ codes! {
     BatchOffsets 64 Error
         => "records are missing or twice there, or the header is damaged",
            "put the file back from a backup while the broker is down, or save what can be read and delete the topic";
-    /// Something else than zeros behind the last batch of a segment.
+    /// Something else than zeros behind the last batch of a segment, after a clean stop.
     Padding 65 Warning
         => "none: it is not read", "nothing";
     /// A complete segment was not cut to its length.
@@ -252,6 +252,10 @@ codes! {
     TailBlockDamaged 73 Warning
         => "fetches of its batches fail until the block is written again, with the next append to the partition",
            "look into the kernel's log for errors of the device; append something to the partition";
+    /// Something else than zeros behind the last batch of a segment, after a stop that was not clean.
+    StaleTail 74 Note
+        => "none: records that were taken back, or never acknowledged; the next start cuts them off",
+           "nothing";
 
     /// An index file is damaged.
     IndexDamaged 80 Warning

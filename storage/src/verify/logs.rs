@@ -142,8 +142,9 @@ impl LogCheck<'_> {
         let tail = self.promise.tail.as_ref().filter(|tail| tail.segment == segment.base);
         let synced = segment.base < self.promise.synced_upto;
         let Some(len) = self.files.segments.get(&segment.base).copied() else {
+            let gone = self.promise.segment_end(at) <= self.promise.log_start;
             let bytes = segment.meta.map_or(u64::from(synced), |meta| meta.bytes);
-            if bytes > 0 {
+            if bytes > 0 && !gone {
                 let upto = self.promise.segment_end(at).min(self.promise.synced_upto);
                 let what = format!("it holds the offsets from {} to {upto}", segment.base);
                 self.findings.add(self.finding(Code::SegmentMissing, what, &name));
@@ -346,7 +347,8 @@ impl SegmentCheck<'_> {
         }
         if written && !zeros {
             let what = "something else than zeros behind its last batch".to_owned();
-            self.say(Problem { code: Code::Padding, what }, position);
+            let code = if self.of.rules.clean { Code::Padding } else { Code::StaleTail };
+            self.say(Problem { code, what }, position);
         }
     }
 

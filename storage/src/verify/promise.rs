@@ -220,7 +220,8 @@ impl Promise {
         self.end = to;
         self.loose_end = true;
         self.log_start = self.log_start.min(to);
-        self.segments.retain(|segment| segment.base < to);
+        // One that begins just there stays, empty, and takes the next append.
+        self.segments.retain(|segment| segment.base <= to);
         if to < self.synced_upto {
             self.synced_upto = to;
             if let Some(last) = self.segments.last_mut() {
@@ -383,6 +384,9 @@ mod tests {
         assert_eq!(log.segments, [PromisedSegment { base: Offset(0), meta: None }]);
         apply(&mut log, 6, EntryKind::Append, (6, 7), &batch(6, 1)).unwrap();
         assert_eq!(log.end, Offset(7), "the batch that held the offset went whole");
+        apply(&mut log, 7, EntryKind::Truncate, (0, 0), &[]).unwrap();
+        let first = PromisedSegment { base: Offset(0), meta: None };
+        assert_eq!((log.end, log.segments.as_slice()), (Offset(0), [first].as_slice()));
     }
 
     #[test]
