@@ -8,6 +8,7 @@ use crate::checkpoint::{CheckpointError, LogCheckpoint, Reader};
 use crate::ids::{Generation, LogId, Lsn};
 use crate::record_log::{RecordLog, RecordLogError};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
 const KIND_LOG: u8 = 1;
@@ -37,6 +38,18 @@ pub enum CheckpointLogError {
     /// A record that does not decode, though its checksum is right.
     #[error("checkpoint log: {0}")]
     Record(#[from] CheckpointError),
+}
+
+impl CheckpointLogError {
+    /// The disk had no space for it: nothing was written, and it may be tried again.
+    pub fn is_full(&self) -> bool {
+        match self {
+            CheckpointLogError::Records(RecordLogError::Io { source, .. }) => {
+                matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// The checkpoint log of one shard and generation.

@@ -15,6 +15,7 @@ use crate::checkpoint::LogCheckpoint;
 use crate::ids::Lsn;
 use crate::limits;
 use crate::planted::{self, Bug};
+use crate::store::cell::LogCell;
 use crate::store::shard_store::Inner;
 use crate::write_behind;
 
@@ -23,6 +24,9 @@ const LOGS_PER_TURN: usize = 64;
 
 /// The least time between two checkpoints, however full the journal is: each costs a sync of the file system.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
+
+/// How long to wait after the disk had no space for one.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs for as long as the shard does.
 pub(crate) async fn run(inner: Rc<Inner>) {
@@ -96,7 +100,7 @@ async fn make(inner: &Rc<Inner>) {
     if planted::is(Bug::RecycleEarly) {
         inner.journal.recycle_before(durable);
     }
-    let (changed, recycle_before) = capture(inner).await;
+    let (changed, cells, recycle_before) = capture(inner).await;
     let recycle_before = recycle_before.min(durable);
     if changed.is_empty() && deleted.is_empty() && !is_full(inner) {
         return;
@@ -115,10 +119,18 @@ async fn make(inner: &Rc<Inner>) {
     let synced = time::now();
     let logs = changed.len() as u64;
     let mut kept = Ok(());
-    for id in deleted {
-        kept = kept.and(inner.checkpoints.forget(id).await);
+    for id in &deleted {
+        kept = kept.and(inner.checkpoints.forget(*id).await);
     }
     if let Err(error) = kept.and(inner.checkpoints.write(changed, recycle_before, durable).await) {
+        if error.is_full() {
+            tracing::warn!(%error, "HDL-ST-026: no space for a checkpoint; the journal keeps what it has until there is");
+            // What was to be noted is to be noted still.
+            cells.iter().for_each(|cell| cell.log.borrow_mut().changed = true);
+            inner.deleted.borrow_mut().extend(deleted);
+            time::sleep(FULL_PAUSE).await;
+            return;
+        }
         engine::exit_now(
             limits::EXIT_STORAGE,
             &format!("HDL-ST-024: a checkpoint could not be written: {error}"),
@@ -134,11 +146,11 @@ async fn make(inner: &Rc<Inner>) {
 }
 
 /// The changed logs as their segments are now, and the first journal entry that some log still needs.
-async fn capture(inner: &Rc<Inner>) -> (Vec<LogCheckpoint>, Lsn) {
+async fn capture(inner: &Rc<Inner>) -> (Vec<LogCheckpoint>, Vec<Rc<LogCell>>, Lsn) {
     // A log that is looked at later than this can only have newer entries beyond what is said of it.
     let next_lsn = inner.journal.next_lsn();
     let mut recycle_before = next_lsn;
-    let mut changed = Vec::new();
+    let (mut changed, mut cells) = (Vec::new(), Vec::new());
     for (at, cell) in inner.cells.all().into_iter().enumerate() {
         {
             let mut log = cell.log.borrow_mut();
@@ -147,11 +159,12 @@ async fn capture(inner: &Rc<Inner>) -> (Vec<LogCheckpoint>, Lsn) {
             }
             if std::mem::take(&mut log.changed) {
                 changed.push(log.checkpoint(inner.journal.next_lsn()));
+                cells.push(cell.clone());
             }
         }
         if at % LOGS_PER_TURN == LOGS_PER_TURN - 1 {
             engine::task::yield_now().await;
         }
     }
-    (changed, recycle_before)
+    (changed, cells, recycle_before)
 }
