@@ -243,8 +243,10 @@ async fn check_empty(dir: &Path) -> Result<(), NodeError> {
     let at = |source| io_error("read", dir, source);
     for entry in file::read_dir(dir).await.map_err(at)? {
         let name = entry.name.to_string_lossy().into_owned();
-        let ours = [LOCK, "lost+found", meta_properties::FILE, "calibrate.tmp", "superblock.new"];
+        let ours = [LOCK, "lost+found", meta_properties::FILE, "calibrate.tmp"];
         let harmless = ours.contains(&name.as_str())
+            // The second is what `write_durably` begins the first as.
+            || ["superblock.new", "superblock.new.tmp"].contains(&name.as_str())
             || (DIRECTORIES.contains(&name.as_str())
                 && file::read_dir(dir.join(&name)).await.map_err(at)?.is_empty());
         if !harmless {
