@@ -20,7 +20,10 @@ use kafka_protocol::messages::{
     TopicName,
 };
 use kafka_protocol::protocol::{Request, StrBytes};
-use protocol::client::{ProduceAnswer, ProduceCall, ProduceCallPartition};
+use protocol::client::{
+    FetchAnswer, FetchCall, FetchCallPartition, ProduceAnswer, ProduceCall, ProduceCallPartition,
+};
+use protocol::fetch::Isolation;
 use protocol::wire::TopicRef;
 
 use crate::wire::{Answer, Wire};
@@ -33,6 +36,9 @@ const UNKNOWN_TOPIC: Code = 3;
 
 /// The version of Produce that is spoken.
 const PRODUCE_VERSION: i16 = 9;
+
+/// The version of Fetch that is spoken.
+const FETCH_VERSION: i16 = 12;
 
 /// How long the broker may take for a produce before it answers with a timeout, in ms.
 const PRODUCE_TIMEOUT_MS: i32 = 30_000;
@@ -195,6 +201,42 @@ impl Calls {
         let answer = answer.expect("the answer fits its version");
         let partition = &answer.partitions[0];
         Some((partition.error.code(), partition.base_offset))
+    }
+
+    /// Whole batches of a partition from the one with this offset on, about `max_bytes` of them; empty at its end.
+    pub fn fetch(
+        &mut self,
+        name: &str,
+        partition: i32,
+        from: i64,
+        max_bytes: i32,
+    ) -> Option<(Code, Vec<u8>)> {
+        let partition = FetchCallPartition {
+            partition,
+            current_leader_epoch: -1,
+            fetch_offset: from,
+            last_fetched_epoch: -1,
+            partition_max_bytes: max_bytes,
+        };
+        let request = FetchCall {
+            max_wait_ms: 0,
+            min_bytes: 0,
+            max_bytes,
+            isolation: Isolation::ReadUncommitted,
+            session_id: 0,
+            session_epoch: -1,
+            topics: vec![(TopicRef::Name(name), vec![partition])],
+            forgotten: Vec::new(),
+            rack_id: "",
+        };
+        self.correlation_id += 1;
+        let id = self.correlation_id;
+        self.wire.send(&request.encode(FETCH_VERSION, id, Some("calls")));
+        let Answer::Frame(frame) = self.wire.answer() else { return None };
+        let answer = FetchAnswer::decode(FETCH_VERSION, id, &Bytes::from(frame));
+        let answer = answer.expect("the answer fits its version");
+        let partition = &answer.topics[0].partitions[0];
+        Some((partition.error.code(), partition.records.to_vec()))
     }
 }
 
