@@ -14,6 +14,7 @@ use crate::log::truncate::TruncateError;
 use crate::log::{EpochStart, LogConfig};
 use crate::store::cell::LogCell;
 use crate::store::indexes::{self, Lookup};
+use crate::store::mend;
 use crate::store::retention;
 use crate::store::room;
 use crate::store::shard_store::Inner;
@@ -277,6 +278,11 @@ impl LogHandle {
                     Again::Cold(again) => read = again,
                     Again::Done(pieces) => return Ok(pieces),
                 }
+                continue;
+            }
+            if let Err(ReadError::Corrupt { segment, .. }) = &found
+                && mend::mend_last_block(inner, cell, *segment).await
+            {
                 continue;
             }
             let found = found.map_err(|error| self.overtaken(&read, error))?;

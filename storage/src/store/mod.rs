@@ -1,6 +1,6 @@
 //! One shard's logs behind one front: what the broker calls.
 //!
-//! `shard_store` starts and stops, `handle` is one log; `room`, `retention`, `truncate` and `timestamps` do what takes
+//! `shard_store` starts and stops, `handle` is one log; `room`, `retention`, `truncate`, `mend` and `timestamps` do what takes
 //! more than one step. The state machines they drive are in `log`; the background work is in `write_behind`, `seal`,
 //! `checkpointing` and `cold_read`.
 
@@ -10,6 +10,7 @@ pub mod device_budget;
 pub mod files;
 pub mod handle;
 pub mod indexes;
+mod mend;
 pub(crate) mod retention;
 pub(crate) mod room;
 pub mod shard_store;

@@ -9,7 +9,7 @@ use super::template::{
 use crate::store_support::{batch, log_dir, log_id};
 use engine::buffer::Slice;
 use engine::shard::{Launch, block_on};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use storage::log::read::ReadError;
 use storage::node::{Known, Node, NodeOptions};
 use storage::record_log::RecordLog;
 use storage::store::{LogHandle, Store, StoreConfig};
+use storage::verify::{self, Severity};
 
 /// What was found.
 #[derive(Default, Debug)]
@@ -35,6 +36,9 @@ pub struct Findings {
     pub journal_damage: usize,
     pub entries: u64,
     pub quarantined: Vec<PathBuf>,
+    /// What `heddle verify` says before the start: findings of severity error, and the logs they are about.
+    pub verified: Vec<String>,
+    pub verified_logs: BTreeSet<u32>,
     /// What was appended to each log that took it: a base offset and the stored bytes.
     pub appended: BTreeMap<u32, Vec<u8>>,
 }
@@ -69,6 +73,7 @@ pub fn examine(dir: &Path, truth: &Truth, questions: Questions) -> Findings {
 
 async fn look(dir: &Path, truth: &Truth, questions: Questions) -> Findings {
     let mut found = Findings::default();
+    verify(dir, &mut found).await;
     let refused = match begin(dir, truth, &questions, &mut found).await {
         Ok((_node, store, epoch)) => {
             for (number, log) in &truth.logs {
@@ -82,6 +87,21 @@ async fn look(dir: &Path, truth: &Truth, questions: Questions) -> Findings {
     };
     found.refused = refused;
     found
+}
+
+/// The offline check, which has judgements of its own.
+async fn verify(dir: &Path, found: &mut Findings) {
+    let options = verify::Options { known: Some(known()), ..verify::Options::default() };
+    let report = verify::check(dir, &options).await;
+    for finding in report.findings.iter().filter(|one| one.severity() == Severity::Error) {
+        found.verified.push(format!("{:?}: {}", finding.code, finding.what));
+        found.verified_logs.extend(finding.log.map(|log| log.partition));
+    }
+}
+
+fn known() -> Known {
+    let logs = (0..LOGS).map(|one| (log_id(one), log_dir(one))).collect();
+    Known { logs, ..Known::default() }
 }
 
 async fn begin(
@@ -99,9 +119,7 @@ async fn begin(
         }
     }
     let node = Node::open(dir, &options).await?.node;
-    let logs = (0..LOGS).map(|one| (log_id(one), log_dir(one))).collect();
-    let known = Known { logs, ..Known::default() };
-    let recovery = node.recover(&known, 1).await?;
+    let recovery = node.recover(&known(), 1).await?;
     let report = &recovery.report;
     found.journal_damage = report.damage.len();
     found.entries = report.entries;
