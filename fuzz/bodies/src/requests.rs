@@ -151,8 +151,8 @@ fn same_produce(body: &Bytes, version: i16, ours: &ProduceRequest<'_>) {
 
 fn fetch(body: Bytes, version: i16) {
     // The crate believes no tagged field's size: where one lies it reads on somewhere else, and reserves memory for
-    // whatever counts it finds there.
-    if version >= 17 && partition_tags_lie(&body).unwrap_or(true) {
+    // whatever counts it finds there. And it refuses a tag that only later versions know.
+    if version >= 12 && has_strange_tags(&body, version) {
         let _ = FetchRequest::decode(&body, version);
         return;
     }
@@ -166,25 +166,48 @@ fn fetch(body: Bytes, version: i16) {
     }
 }
 
-/// Whether a tag that replicas send with a partition (from version 17 on) has another size than its contents.
-fn partition_tags_lie(body: &[u8]) -> Result<bool, Malformed> {
+/// Whether there is a tag that replicas send and that this version does not have, or, with a partition, one whose size
+/// is not that of its contents.
+fn has_strange_tags(body: &[u8], version: i16) -> bool {
+    let mut strange = false;
+    // What is cut short or broken is as strange as it is up to there.
+    let _ = note_strange_tags(body, version, &mut strange);
+    strange
+}
+
+fn note_strange_tags(body: &[u8], version: i16, strange: &mut bool) -> Result<(), Malformed> {
     let mut reader = Reader::new(body, true);
-    reader.take(21, "waits, bounds, isolation, session")?;
-    for _ in 0..reader.count(18, "topics")? {
-        reader.uuid("topic id")?;
-        for _ in 0..reader.count(33, "partitions")? {
-            reader.take(32, "partition")?;
-            let mut tags = reader.tags()?;
-            while let Some((tag, contents)) = tags.next(&mut reader)? {
-                let expected = [16, 8].get(tag as usize).copied();
-                if expected.is_some_and(|bytes| bytes != contents.remaining()) {
-                    return Ok(true);
+    reader
+        .take(if version <= 14 { 25 } else { 21 }, "replica, waits, bounds, isolation, session")?;
+    for partition_bytes in [32, 0] {
+        for _ in 0..reader.count(3, "topics")? {
+            match version {
+                12 => drop(reader.string("topic name")?),
+                _ => drop(reader.uuid("topic id")?),
+            }
+            for _ in 0..reader.count(4, "partitions")? {
+                if partition_bytes == 0 {
+                    reader.take(4, "forgotten partition")?;
+                    continue;
+                }
+                reader.take(partition_bytes, "partition")?;
+                let mut tags = reader.tags()?;
+                while let Some((tag, contents)) = tags.next(&mut reader)? {
+                    let known = [(16, 17), (8, 18)].get(tag as usize).copied();
+                    *strange |= known.is_some_and(|(bytes, from)| {
+                        bytes != contents.remaining() || version < from
+                    });
                 }
             }
+            reader.skip_tags()?;
         }
-        reader.skip_tags()?;
     }
-    Ok(false)
+    reader.string("rack id")?;
+    let mut tags = reader.tags()?;
+    while let Some((tag, _)) = tags.next(&mut reader)? {
+        *strange |= tag == 1 && version < 15;
+    }
+    Ok(())
 }
 
 fn same_fetch(body: &Bytes, version: i16, ours: &FetchRequest<'_>) {
