@@ -16,6 +16,9 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// Largest window a zstd stream may ask for: 128 MiB, what its highest levels use and what decoders accept by default.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
+/// A window that is accepted whatever the cap: 8 MiB, what the levels up to 19 use and every decoder must take.
+const ZSTD_WINDOW_LOG_SURE: u32 = 23;
+
 /// Why packed records could not be unpacked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnpackError {
@@ -50,7 +53,10 @@ pub fn unpack(codec: Codec, packed: &[u8], cap: usize) -> Result<Vec<u8>, Unpack
         Codec::Lz4 => drain(codec, FrameDecoder::new(packed), packed, cap),
         Codec::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(packed).map_err(damaged)?;
-            decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(damaged)?;
+            // The decoder sets a window aside as soon as a header of a few bytes asks for it.
+            let useful = cap.max(1).checked_next_power_of_two().map_or(u32::MAX, usize::ilog2);
+            let window_log = useful.clamp(ZSTD_WINDOW_LOG_SURE, ZSTD_WINDOW_LOG_MAX);
+            decoder.window_log_max(window_log).map_err(damaged)?;
             drain(codec, decoder, packed, cap)
         }
     }
@@ -185,6 +191,20 @@ mod tests {
                 assert_eq!(unpack(codec, &packed, bytes).unwrap(), records, "{codec} {bytes}");
             }
         }
+    }
+
+    /// A stream of unknown length whose header asks for 128 MiB made the decoder take them, whatever the cap.
+    #[test]
+    fn a_zstd_window_is_bounded_by_the_cap() {
+        let mut encoder = zstd::stream::Encoder::new(Vec::new(), 3).unwrap();
+        encoder.window_log(ZSTD_WINDOW_LOG_MAX).unwrap();
+        encoder.write_all(b"hello").unwrap();
+        let packed = encoder.finish().unwrap();
+        assert_eq!(unpack(Codec::Zstd, &packed, 128 << 20).unwrap(), b"hello");
+        assert!(matches!(
+            unpack(Codec::Zstd, &packed, 64 << 20),
+            Err(UnpackError::Damaged { codec: Codec::Zstd, .. })
+        ));
     }
 
     #[test]
