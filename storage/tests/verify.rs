@@ -3,17 +3,22 @@
 //! A directory with segments, a base checkpoint and a journal behind it is damaged in one place and checked, then
 //! recovered. If the check calls it sound, recovery must bring back every byte that was acknowledged; if it finds an
 //! error, recovery must refuse, take a partition offline, or bring back something else. Then directories with many
-//! faults at once: the check must end, with a report. 60 single faults and 60 multiple ones take half a minute;
-//! `HEDDLE_VERIFY_FAULTS` sets another number.
+//! faults at once: the check must end, with a report. 60 single faults and 60 multiple ones take half a minute
+//! (`HEDDLE_VERIFY_FAULTS` sets another number), cutting a log back six seconds.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 #![expect(clippy::disallowed_methods, reason = "tests look at the disk past the engine")]
 
+mod store_support;
 mod support;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use storage::durability::Durability;
+use storage::ids::{LeaderEpoch, Offset};
+use storage::log::LogConfig;
+use storage::node::Known;
 use storage::verify::{Code, Options, Report, Severity, check};
 use support::{Toy, ToyLog, config, copy_dir, disk_bytes, known, log_id, open, read, run, write};
 
@@ -183,6 +188,48 @@ fn the_check_and_recovery_agree_on_each_fault() {
     }
     let severe = codes.keys().filter(|code| code.severity() == Severity::Error).count();
     assert!(faults() < 60 || severe >= 5, "the faults reach many parts: {codes:?}");
+}
+
+/// Cuts a running log back again and again, and checks a copy of the directory at each step, as a crash would leave it.
+#[test]
+fn a_log_that_is_cut_back_is_sound_at_each_step() {
+    let parent = store_support::directory();
+    let dir = parent.path().join("data");
+    let copied = parent.path().join("copy");
+    store_support::run(async move {
+        let settings = LogConfig { segment_bytes: 32 << 10, ..LogConfig::default() };
+        let node = store_support::start(&dir, 1, settings, |_| {}).await;
+        let log = node.log(0);
+        let (mut dice, mut sequence) = (Dice(7), 0);
+        for turn in 0..12 {
+            let latest = log.leader_epoch().map_or(0, |epoch| epoch.0);
+            let epoch = LeaderEpoch(node.epoch.0.max(latest + 1));
+            for _ in 0..40 {
+                let bytes = store_support::idempotent(5, sequence, 3, 400);
+                let now = engine::time::unix_ms();
+                let appended = log.append_waiting(&bytes, epoch, now).await.unwrap();
+                log.acknowledged(&appended).await.unwrap();
+                sequence = (appended.next_offset().0) as i32;
+            }
+            if turn % 3 == 2 {
+                // A checkpoint lies between some of the cuts.
+                engine::time::sleep(Duration::from_millis(500)).await;
+            }
+            let end = log.log_end().0 as u64;
+            let cut = log.truncate(Offset(dice.roll(end) as i64)).await.unwrap();
+            sequence = cut.0 as i32;
+            let _ = std::fs::remove_dir_all(&copied);
+            copy_dir(&dir, &copied);
+            let known = Known {
+                logs: [(store_support::log_id(0), store_support::log_dir(0))].into(),
+                ..Known::default()
+            };
+            let options = Options { known: Some(known), deep: true, ..Options::default() };
+            let report = check(&copied, &options).await;
+            assert_eq!(report.errors, 0, "cut {turn} to {cut}:{}", told(&report));
+        }
+        node.stop().await;
+    });
 }
 
 #[test]

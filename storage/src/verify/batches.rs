@@ -23,11 +23,13 @@ fn problem(code: Code, what: String) -> Problem {
 
 /// What is known of a log across its segments.
 pub(super) struct LogSoFar {
-    /// The epoch of the node's last start: no batch can be of a later one.
+    /// The epoch of the node's last start: no batch is of a later one unless the history knows it.
     epoch_max: LeaderEpoch,
     latest_epoch: LeaderEpoch,
     /// The history to compare with, up to where it is told.
     epochs: Option<(Epochs, Offset)>,
+    /// Batches below are synced.
+    synced_upto: Offset,
     /// The snapshot to compare with, and the offset it is of.
     producers: Option<(Producers, Offset)>,
     /// Epoch and last sequence of the snapshot's producers, as the batches say.
@@ -46,6 +48,7 @@ impl LogSoFar {
             epoch_max,
             latest_epoch: LeaderEpoch::NONE,
             epochs,
+            synced_upto: promise.synced_upto,
             producers: promise.producers.clone(),
             seen: AHashMap::with_hasher(ahash::RandomState::with_seeds(17, 18, 19, 20)),
             deep,
@@ -53,26 +56,23 @@ impl LogSoFar {
     }
 
     fn check_epoch(&mut self, batch: &BatchView<'_>) -> Option<Problem> {
-        let epoch = batch.leader_epoch();
-        let latest = self.latest_epoch;
-        if epoch < latest || epoch > self.epoch_max {
-            let limit = if epoch < latest { latest } else { self.epoch_max };
-            let what = format!(
-                "the batch of offset {} is of leader epoch {epoch}; possible is {latest} to {limit}",
-                batch.base_offset()
-            );
-            return Some(problem(Code::LeaderEpochs, what));
-        }
-        self.latest_epoch = epoch;
-        let (epochs, upto) = self.epochs.as_ref()?;
-        let known = epochs.epoch_at(batch.base_offset()).filter(|_| batch.base_offset() < *upto)?;
-        (known != epoch).then(|| {
-            let what = format!(
-                "the batch of offset {} is of leader epoch {epoch}, the history says {known}",
-                batch.base_offset()
-            );
-            problem(Code::LeaderEpochs, what)
-        })
+        let (base, epoch, latest) = (batch.base_offset(), batch.leader_epoch(), self.latest_epoch);
+        let history = self.epochs.as_ref().filter(|(_, upto)| base < *upto);
+        let known = history.and_then(|(epochs, _)| epochs.epoch_at(base));
+        // A leader elsewhere may be of a later epoch than this node's start; then the history says so.
+        let later = epoch > self.epoch_max && known != Some(epoch) && base < self.synced_upto;
+        let what = if epoch < latest {
+            format!("behind one of epoch {latest}")
+        } else if let Some(known) = known.filter(|known| *known != epoch) {
+            format!("the history says {known}")
+        } else if later {
+            format!("the node's last start gave {}", self.epoch_max)
+        } else {
+            self.latest_epoch = epoch;
+            return None;
+        };
+        let what = format!("the batch of offset {base} is of leader epoch {epoch}, {what}");
+        Some(problem(Code::LeaderEpochs, what))
     }
 
     fn note_producer(&mut self, batch: &BatchView<'_>) {

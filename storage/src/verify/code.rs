@@ -250,8 +250,8 @@ codes! {
         => "none: a crash interrupted the block's rewriting, and the next start writes it again", "nothing";
     /// The partial block at a segment's end is damaged, and the checkpoint has an image of it.
     TailBlockDamaged 73 Warning
-        => "fetches of its batches fail until the block is written again, with the next append to the partition",
-           "look into the kernel's log for errors of the device; append something to the partition";
+        => "none: the next start writes the block again from the image",
+           "look into the kernel's log for errors of the device";
     /// Something else than zeros behind the last batch of a segment, after a stop that was not clean.
     StaleTail 74 Note
         => "none: records that were taken back, or never acknowledged; the next start cuts them off",
