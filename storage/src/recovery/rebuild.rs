@@ -142,8 +142,9 @@ impl Rebuild {
     pub(crate) fn take_offline(&mut self, reason: String) {
         if self.checkpoint.offline.is_none() {
             tracing::error!(log = %self.checkpoint.id, dir = %self.checkpoint.dir, %reason,
-                "HDL-ST-040: a partition is offline; its data is kept as it is. If segment files are missing, put them \
-                 back while the node is down; otherwise delete the topic once what can be read is saved");
+                "HDL-ST-040: a partition is offline; its data is kept as it is, and all others serve. If segment files are \
+                 missing, put them back while the node is down. Otherwise see with `heddle verify` what is sound, save it \
+                 with `heddle dump`, then delete the topic");
             self.checkpoint.offline = Some(reason);
         }
     }

@@ -241,7 +241,9 @@ impl<'a> Replayer<'a> {
     fn on_gap(&mut self, shard: u16, path: &Path, gap: &Gap) {
         let file = path.display().to_string();
         tracing::error!(shard, %file, position = gap.position, from = %gap.from, to = ?gap.to,
-            "HDL-ST-041: acknowledged frames of the journal are damaged");
+            "HDL-ST-041: acknowledged frames of the journal are damaged. Partitions that had records only there are offline \
+             and named with HDL-ST-040, all others serve; the file is kept in quarantine. The device is not sound: check \
+             it (dmesg, smartctl)");
         self.damaged_files.insert(path.to_owned());
         self.report.damage.push(DamageReport {
             shard,
