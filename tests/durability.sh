@@ -7,7 +7,8 @@
 #
 # Prints a table, and keeps it in docs/operate/durability-last-run.md: suites that were not run keep the row of their last
 # run, with its revision and date. Logs of the suites go to target/durability/. Needs root (loop devices, mounts), the
-# packages that tests/install-clients.sh installs, and about 30 GB on the disk for `restart`, 2 GB for the rest.
+# packages that tests/install-clients.sh installs, and about 30 GB on the disk for `restart`, 2 GB for the rest. Several
+# calls with different suites may run at once. HEDDLE_PROGRAM is a release build for `restart` to measure as it is.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 logs=target/durability
@@ -62,8 +63,9 @@ run_suite() {
     crash) needs python3 && cargo test -p tests --test crash ;;
     flush_counter | power_cut | failing_disk | full_disk) needs_disks && cargo test -p tests --test "$1" ;;
     restart)
-      cargo build --release -p broker && cargo build -p tests &&
-        target/debug/measure-restart target/release/heddle --gigabytes "$gigabytes" --rounds 5
+      [ -n "${HEDDLE_PROGRAM:-}" ] || cargo build --release -p broker || return 1
+      cargo build -p tests &&
+        target/debug/measure-restart "${HEDDLE_PROGRAM:-target/release/heddle}" --gigabytes "$gigabytes" --rounds 5
       ;;
   esac
 }
@@ -79,10 +81,12 @@ old_restart() {
   [ ! -f "$page" ] || sed -n '/^## Restart/,$p' "$page" | sed -n '3,$p'
 }
 
-write_page() {
-  local fresh=$page.new kept
+# Writes the page anew with the row of the suite that has just ended; all others keep theirs.
+write_page() (
+  fresh=$page.new
+  flock 9
   mkdir -p "$(dirname "$page")"
-  kept=$(cat "$logs/restart.table" 2>/dev/null || old_restart)
+  kept=$(if [ "$1" = restart ] && [ -f "$logs/restart.table" ]; then cat "$logs/restart.table"; else old_restart; fi)
   {
     echo "# Durability: the last full run"
     echo
@@ -96,14 +100,18 @@ write_page() {
     echo "| suite | count | result | minutes | revision | date |"
     echo "|---|---|---|---|---|---|"
     for suite in "${suites[@]}"; do
-      cat "$logs/$suite.row" 2>/dev/null || old_row "$suite" || echo "| $suite | | not run yet | | | |"
+      if [ "$suite" = "$1" ]; then
+        cat "$logs/$suite.row"
+        continue
+      fi
+      old_row "$suite" || echo "| $suite | | not run yet | | | |"
     done
     if [ -n "$kept" ]; then
       printf '\n## Restart\n\n%s\n' "$kept"
     fi
   } >"$fresh"
   mv "$fresh" "$page"
-}
+) 9>"$logs/page.lock"
 
 # `measure-restart` prints a table, and around it cargo speaks.
 keep_restart_table() {
@@ -129,12 +137,11 @@ for suite in "${wanted[@]}"; do
 done
 
 mkdir -p "$logs"
-# The page is the memory: what an earlier call left here is in it already.
-rm -f "$logs"/*.row "$logs"/restart.table
 failed=()
 for suite in "${wanted[@]}"; do
   printf '== %s: %s (%s)\n' "$suite" "$(count_of "$suite")" "$(date +%T)"
   began=$SECONDS
+  [ "$suite" != restart ] || rm -f "$logs/restart.table"
   if run_suite "$suite" >"$logs/$suite.log" 2>&1; then
     result=passed
     [ "$suite" != restart ] || { result=measured; keep_restart_table; }
@@ -146,12 +153,12 @@ for suite in "${wanted[@]}"; do
   fi
   minutes=$(awk -v seconds=$((SECONDS - began)) 'BEGIN { printf "%.1f", seconds / 60 }')
   echo "| $suite | $(count_of "$suite") | $result | $minutes | $revision | $today |" >"$logs/$suite.row"
-  write_page
+  write_page "$suite"
 done
 
 echo
 sed -n '/^| suite/,/^$/p' "$page"
-[ ! -f "$logs/restart.table" ] || { echo; cat "$logs/restart.table"; }
+old_restart
 if [ ${#failed[@]} -gt 0 ]; then
   echo "FAILED: ${failed[*]}"
   exit 1
