@@ -28,7 +28,7 @@ const TOPIC: &str = "restart";
 const PARTITIONS: i32 = 16;
 const CONNECTIONS: i32 = 4;
 /// How long each round loads before the kill: long enough for the journal to be as full as such a load makes it.
-const LOAD_FOR: Duration = Duration::from_secs(6);
+const LOAD_FOR: Duration = Duration::from_secs(3);
 const RECORDS: u64 = 60;
 const RECORD_BYTES: usize = 16 << 10;
 
