@@ -116,8 +116,9 @@ write_page() (
 # `measure-restart` prints a table, and around it cargo speaks.
 keep_restart_table() {
   {
-    echo "After \`kill -9\` under load, page cache dropped; two shards, default settings otherwise, revision $revision, $today."
-    echo "Goal: within 2 s. Measured by \`measure-restart\` (\`tests/src/bin/measure_restart.rs\`)."
+    echo "After \`kill -9\` under load, page cache dropped; two shards, default settings otherwise, $today,"
+    echo "by $("${HEDDLE_PROGRAM:-target/release/heddle}" --version | head -1). Load of the host before: $load."
+    echo "Goal: within 2 s. The journal is as full as such a load makes it: a checkpoint is due at a third. Measured by \`measure-restart\` (\`tests/src/bin/measure_restart.rs\`)."
     echo
     grep '^|' "$logs/restart.log"
   } >"$logs/restart.table"
@@ -142,6 +143,7 @@ for suite in "${wanted[@]}"; do
   printf '== %s: %s (%s)\n' "$suite" "$(count_of "$suite")" "$(date +%T)"
   began=$SECONDS
   [ "$suite" != restart ] || rm -f "$logs/restart.table"
+  load=$(cut -d' ' -f1 /proc/loadavg)
   if run_suite "$suite" >"$logs/$suite.log" 2>&1; then
     result=passed
     [ "$suite" != restart ] || { result=measured; keep_restart_table; }
