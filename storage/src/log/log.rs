@@ -564,6 +564,24 @@ mod tests {
         assert_eq!(bench.log.oldest_needed(), None);
     }
 
+    /// A log start was pushed and is not in memory yet when its log is written behind and a checkpoint is made. Once the
+    /// checkpoint asked for entries from the log start on, although its segments held those behind it: a restart then
+    /// found appends that did not join on, and took the log offline.
+    #[test]
+    fn a_log_start_on_its_way_stays_in_the_journal_and_nothing_else_is_replayed_for_it() {
+        let mut bench = bench(LogConfig::default());
+        bench.append(2, Durability::Memory);
+        let start = Lsn(bench.next_lsn);
+        bench.next_lsn += 1;
+        bench.log.pinned.push(start);
+        bench.append(2, Durability::Memory);
+        while bench.write().is_some() {}
+        let checkpoint = bench.log.checkpoint(Lsn(bench.next_lsn));
+        assert_eq!(checkpoint.synced_upto, bench.log.log_end);
+        assert_eq!(checkpoint.replay_from, Lsn(bench.next_lsn), "what segments hold is covered");
+        assert_eq!(bench.log.oldest_needed(), Some(start), "the journal keeps the log start");
+    }
+
     #[test]
     fn a_decided_roll_stops_appends_until_it_is_done() {
         let mut bench = bench(LogConfig { segment_bytes: 1_500, ..LogConfig::default() });

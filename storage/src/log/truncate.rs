@@ -178,3 +178,130 @@ impl Log {
         self.cuts == cuts || (self.cuts == cuts.wrapping_add(1) && next <= self.last_cut)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use engine::buffer::Slice;
+
+    use super::*;
+    use crate::durability::Durability;
+    use crate::ids::{LeaderEpoch, LogId};
+    use crate::journal::Pushed;
+    use crate::log::LogConfig;
+    use crate::log::log::Room;
+    use crate::log::testing::produced_batch;
+
+    /// A log of batches of two records in segments of three batches each: the first `written` batches are in segments,
+    /// and as many are visible as `visible` says.
+    fn log(batches: u64, written: usize, visible: u64) -> Log {
+        let id = LogId { topic: [1; 16], partition: 0, incarnation: 0 };
+        let batch = produced_batch(2, 500);
+        let segment_bytes = 3 * batch.len() as u64;
+        let config = LogConfig { segment_bytes, ..LogConfig::default() };
+        let mut log = Log::new(id, "a/0".into(), Rc::new(config), Offset(0));
+        for lsn in 1..=batches {
+            loop {
+                let taken = log.append(&batch, LeaderEpoch(lsn as i32), 2_000, 0, |entry| {
+                    let mut target = vec![0; entry.len];
+                    (entry.write)(&mut target);
+                    assert_eq!(entry.durability, Durability::Device);
+                    Ok(Pushed { lsn: Lsn(lsn), slice: Slice::from_vec(target) })
+                });
+                match taken {
+                    Ok(_) => break,
+                    Err(AppendError::NoRoom) => make_room(&mut log),
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        }
+        log.on_commit(Lsn(visible + 1), Lsn(visible + 1));
+        for _ in 0..written {
+            let plan = log.plan_write(1).expect("there is something to write");
+            let image = vec![0; (log.written.segment.bytes as usize + plan.bytes) % 4096];
+            log.on_written(&plan, image.into(), None);
+        }
+        log.check_invariants();
+        log
+    }
+
+    fn make_room(log: &mut Log) {
+        match log.plan_room(2_000) {
+            Some(Room::Roll { reserve }) => {
+                log.rolling = true;
+                log.on_rolled(0, reserve);
+            }
+            Some(Room::Grow { segment, from, step, .. }) => log.on_reserved(segment, from + step),
+            None => panic!("there is room"),
+        }
+    }
+
+    fn decided(log: &Log, to: i64) -> Cut {
+        match log.plan_cut(Offset(to)) {
+            CutPlan::Ready(cut) => cut,
+            CutPlan::Look { .. } => panic!("nothing has to be looked for"),
+        }
+    }
+
+    #[test]
+    fn a_cut_in_memory_touches_no_file() {
+        let mut log = log(10, 4, 6);
+        let cut = decided(&log, 15);
+        assert_eq!(
+            (cut.end, cut.image.as_deref()),
+            (Offset(14), None),
+            "the batch goes as a whole"
+        );
+        let off = log.on_cut(cut, Lsn(11), &Producers::new());
+        assert_eq!((log.log_end, log.visible_end), (Offset(14), Offset(12)));
+        assert_eq!(off.removed, [Offset(18)]);
+        assert_eq!(off.unwritten, 3 * produced_batch(2, 500).len());
+        assert_eq!(log.written.offset, Offset(8));
+        assert_eq!(log.epochs.latest(), Some(LeaderEpoch(7)));
+        assert_eq!(log.oldest_unwritten(), Some(Lsn(5)), "what is left is still to be written");
+        assert_eq!(log.oldest_needed(), Some(Lsn(5)));
+        log.on_commit(Lsn(99), Lsn(99));
+        assert_eq!(log.visible_end, Offset(14), "what was cut is never visible");
+    }
+
+    #[test]
+    fn a_cut_into_files_waits_for_a_look_unless_a_segment_begins_there() {
+        let mut log = log(10, 9, 10);
+        assert!(
+            matches!(log.plan_cut(Offset(9)), CutPlan::Look { segment, .. } if segment.base == Offset(6))
+        );
+        let cut = decided(&log, 12);
+        assert_eq!(cut.kept, Some(Segment::new(Offset(12), 0)));
+        let off = log.on_cut(cut, Lsn(11), &Producers::new());
+        assert_eq!(off.removed, [Offset(18)]);
+        assert_eq!((log.log_end, log.written.offset), (Offset(12), Offset(12)));
+        assert_eq!(log.oldest_needed(), Some(Lsn(11)), "its entry stays until the files are gone");
+        log.on_cut_files_gone(Lsn(11));
+        assert_eq!(log.oldest_needed(), None);
+        assert_eq!(log.checkpoint(Lsn(12)).synced_upto, Offset(12));
+    }
+
+    #[test]
+    fn a_start_inside_the_batch_that_goes_leaves_an_empty_log() {
+        let mut log = log(3, 0, 3);
+        assert!(log.on_log_start(Offset(3)));
+        let cut = decided(&log, 3);
+        assert_eq!((cut.end, cut.kept), (Offset(3), None));
+        let off = log.on_cut(cut, Lsn(4), &Producers::new());
+        assert_eq!((off.removed, log.log_end), (vec![Offset(0)], Offset(3)));
+        assert!(log.checkpoint(Lsn(5)).segments.is_empty());
+    }
+
+    #[test]
+    fn an_append_knows_whether_it_was_cut() {
+        let mut log = log(10, 0, 0);
+        assert!(log.is_uncut(Offset(20), 0));
+        log.on_cut(decided(&log, 8), Lsn(11), &Producers::new());
+        assert!(log.is_uncut(Offset(8), 0) && !log.is_uncut(Offset(10), 0));
+        assert!(log.is_uncut(Offset(10), 1), "appended after the cut");
+        log.on_cut(decided(&log, 6), Lsn(12), &Producers::new());
+        assert!(!log.is_uncut(Offset(8), 1) && log.is_uncut(Offset(6), 1));
+        assert!(!log.is_uncut(Offset(4), 0), "too long ago to tell");
+    }
+}
