@@ -285,3 +285,32 @@ fn a_wrong_configuration_stops_the_start() {
     assert!(why.contains("line 2, column 1") && why.contains("write `ack.durability`"), "{why}");
     assert!(why.contains("where: flag --override log.segment.bytes=1"), "{why}");
 }
+
+#[test]
+fn a_partition_whose_log_is_offline_is_shown_so_and_the_others_serve() {
+    let mut broker = Broker::start_to_be_killed();
+    broker.ok(&["topic", "create", "a", "-p", "2"], b"");
+    for partition in ["0", "1"] {
+        broker.ok(&["produce", "a", "-p", partition], b"one\ntwo\n");
+    }
+    // The restart brings both records of each partition into its segment.
+    broker.kill_and_restart();
+    broker.child.kill().unwrap();
+    broker.child.wait().unwrap();
+    let topics = broker.data.path().join("topics");
+    let topic = std::fs::read_dir(topics).unwrap().next().unwrap().unwrap().path();
+    std::fs::remove_file(topic.join("1").join(format!("{:020}.log", 0))).unwrap();
+    (broker.child, _) = serve(broker.data.path(), &broker.address);
+    let shown = broker.ok(&["topic", "describe", "a", "--format", "json"], b"");
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let [whole, offline] = shown[0]["partitions"].as_array().unwrap().as_slice() else {
+        panic!("{shown}")
+    };
+    assert_eq!((&whole["leader"], &whole["end"]), (&1.into(), &2.into()), "{shown}");
+    assert_eq!((&offline["leader"], &offline["end"]), (&(-1).into(), &(-1).into()), "{shown}");
+    assert_eq!(offline["error"], "LEADER_NOT_AVAILABLE");
+    assert_eq!(offline["offline"], serde_json::json!([1]));
+    assert!(broker.ok(&["topic", "describe", "a"], b"").contains("offline"));
+    let read = broker.ok(&["consume", "a", "-p", "0", "-o", "start", "-e"], b"");
+    assert_eq!(read.lines().count(), 2, "{read}");
+}

@@ -1,12 +1,17 @@
 //! What an admin handler may look at: one request's view of the broker.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kafka_protocol::messages::BrokerId;
 use kafka_protocol::protocol::StrBytes;
 
 use crate::config::{BrokerConfig, Endpoint};
-use crate::controller::{ControllerHandle, Image, ProducerIds};
+use crate::controller::{ControllerHandle, Image, ProducerIds, TopicId};
+
+/// Partitions whose logs recovery took offline, by topic and number. They stay so until the next start, or until their
+/// topic is deleted: its id never comes again.
+pub type OfflinePartitions = BTreeSet<(TopicId, u32)>;
 
 /// The view of one request. Cheap to clone; the image is the one of the request's arrival.
 #[derive(Clone)]
@@ -23,6 +28,8 @@ pub struct ApiContext {
     pub advertised: Arc<Endpoint>,
     /// The leader epoch of every partition: this start's generation.
     pub leader_epoch: i32,
+    /// Partitions whose logs are offline: nobody leads them.
+    pub offline: Arc<OfflinePartitions>,
 }
 
 impl ApiContext {

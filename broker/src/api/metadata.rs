@@ -30,6 +30,8 @@ use crate::controller::{NewTopic, Refusal, Topic, TopicId, topic_name};
 
 /// Partitions described before the shard's other tasks get their turn: about 300 us of work.
 const PARTITIONS_PER_TURN: usize = 2_000;
+/// The leader of a partition that nobody leads.
+const NO_LEADER: BrokerId = BrokerId(-1);
 /// First version in which an empty list means no topics.
 const EMPTY_IS_NONE_FROM: i16 = 1;
 /// First version that may ask for topics by id. (10 and 11 carry an id that must be zero.)
@@ -179,13 +181,18 @@ impl View<'_> {
     fn topic(&self, topic: &Arc<Topic>) -> MetadataResponseTopic {
         let partitions = topic.partitions.iter().enumerate().map(|(index, partition)| {
             let replicas: Vec<_> = partition.replicas.iter().copied().map(BrokerId).collect();
-            MetadataResponsePartition::default()
-                .with_error_code(ErrorCode::None.code())
+            let described = MetadataResponsePartition::default()
                 .with_partition_index(i32::try_from(index).unwrap_or(i32::MAX))
-                .with_leader_id(self.ctx.node_id())
                 .with_leader_epoch(self.ctx.leader_epoch)
                 .with_isr_nodes(replicas.clone())
-                .with_replica_nodes(replicas)
+                .with_replica_nodes(replicas.clone());
+            if self.ctx.offline.contains(&(topic.id, index as u32)) {
+                return described
+                    .with_error_code(ErrorCode::LeaderNotAvailable.code())
+                    .with_leader_id(NO_LEADER)
+                    .with_offline_replicas(replicas);
+            }
+            described.with_error_code(ErrorCode::None.code()).with_leader_id(self.ctx.node_id())
         });
         MetadataResponseTopic::default()
             .with_error_code(ErrorCode::None.code())
@@ -248,6 +255,26 @@ mod tests {
             assert_eq!(a.topic_id.is_nil(), version < 10);
             assert_eq!(a.topic_authorized_operations, i32::MIN);
             assert_eq!(answer.cluster_authorized_operations, i32::MIN);
+        }
+    }
+
+    #[test]
+    fn an_offline_partition_has_no_leader_and_its_replica_is_offline() {
+        // As Kafka 4 says it of a partition whose only replica is in an offline log directory.
+        for version in 0..=13 {
+            let mut node = Node::new();
+            node.create("a");
+            let id = node.image().topic("a").expect("just created").id;
+            node.take_offline(id, 1);
+            let answer = node.ask(handle, asks(Some(vec![named("a")])), version);
+            assert_eq!(told(&answer), [("a".into(), 0)]);
+            let [whole, offline] = &*answer.topics[0].partitions else { panic!("two partitions") };
+            assert_eq!((whole.error_code, whole.leader_id), (0, BrokerId(1)));
+            assert!(whole.offline_replicas.is_empty());
+            assert_eq!((offline.error_code, offline.leader_id), (5, BrokerId(-1)));
+            assert_eq!(offline.replica_nodes, [BrokerId(1)]);
+            let gone = if version >= 5 { vec![BrokerId(1)] } else { vec![] };
+            assert_eq!(offline.offline_replicas, gone);
         }
     }
 

@@ -14,9 +14,10 @@ use kafka_protocol::messages::TopicName;
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
 use super::ApiContext;
+use super::context::OfflinePartitions;
 use crate::config::{BrokerConfig, Endpoint};
 use crate::controller::{
-    Configs, ControllerHandle, Image, NewTopic, Planner, ProducerIds, Record, Rules,
+    Configs, ControllerHandle, Image, NewTopic, Planner, ProducerIds, Record, Rules, TopicId,
 };
 
 /// The leader epoch of every partition in the tests.
@@ -28,6 +29,7 @@ pub struct Node {
     config: Arc<BrokerConfig>,
     controller: ControllerHandle,
     producer_ids: ProducerIds,
+    offline: Arc<OfflinePartitions>,
 }
 
 impl Node {
@@ -39,7 +41,8 @@ impl Node {
         let image = Rc::new(RefCell::new(Arc::new(image)));
         let controller = controller(image.clone(), Rules::of(&config));
         let producer_ids = ProducerIds::new(controller.clone());
-        Node { image, config: Arc::new(config), controller, producer_ids }
+        let offline = Arc::default();
+        Node { image, config: Arc::new(config), controller, producer_ids, offline }
     }
 
     /// A node with built-in defaults.
@@ -51,6 +54,11 @@ impl Node {
     pub fn create(&self, name: &str) {
         let topic = NewTopic { partitions: 2, ..NewTopic::with_defaults(name) };
         run(self.controller.create_topics(vec![topic], false)).remove(0).unwrap();
+    }
+
+    /// The log of a partition is offline from now on.
+    pub fn take_offline(&mut self, topic: TopicId, partition: u32) {
+        Arc::make_mut(&mut self.offline).insert((topic, partition));
     }
 
     /// The metadata as of now.
@@ -70,6 +78,7 @@ impl Node {
             producer_ids: self.producer_ids.clone(),
             advertised: Arc::new(Endpoint { host: "broker.test".into(), port: 19092 }),
             leader_epoch: EPOCH,
+            offline: self.offline.clone(),
         }
     }
 

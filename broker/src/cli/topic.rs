@@ -261,7 +261,9 @@ fn describe(
         return Err(Failure::new("HDL-NET-004", format!("no metadata about topic `{name}`")));
     };
     topic.partitions.sort_by_key(|partition| partition.partition_index);
-    let indexes: Vec<i32> = topic.partitions.iter().map(|p| p.partition_index).collect();
+    // Whoever leads a partition is asked for its offsets; of one that nobody leads there are none.
+    let led = topic.partitions.iter().filter(|p| p.leader_id.0 >= 0);
+    let indexes: Vec<i32> = led.map(|p| p.partition_index).collect();
     let starts = cluster.offsets(&info, &indexes, -2)?;
     let ends = cluster.offsets(&info, &indexes, -1)?;
     let configs = cluster.topic_configs(name)?;
@@ -282,6 +284,8 @@ fn describe(
                     "epoch": p.leader_epoch,
                     "replicas": p.replica_nodes.iter().map(|id| id.0).collect::<Vec<_>>(),
                     "in_sync": p.isr_nodes.iter().map(|id| id.0).collect::<Vec<_>>(),
+                    "offline": p.offline_replicas.iter().map(|id| id.0).collect::<Vec<_>>(),
+                    "error": ErrorCode::from_wire(p.error_code).name(),
                     "start": offset(&starts, p.partition_index),
                     "end": offset(&ends, p.partition_index),
                 })
@@ -317,7 +321,7 @@ fn describe(
         .map(|p| {
             [
                 p.partition_index.to_string(),
-                p.leader_id.0.to_string(),
+                if p.leader_id.0 < 0 { "offline".to_owned() } else { p.leader_id.0.to_string() },
                 p.leader_epoch.to_string(),
                 ids(&p.replica_nodes),
                 ids(&p.isr_nodes),

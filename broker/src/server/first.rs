@@ -26,6 +26,7 @@ use super::publish::publish;
 use super::run::{BoundListener, Ready, Started};
 use super::setup;
 use super::stop;
+use crate::api::context::OfflinePartitions;
 use crate::config::BrokerConfig;
 use crate::controller::{Controller, Image, Rules, TopicId};
 use crate::net::acceptor;
@@ -120,10 +121,15 @@ async fn start(
     let advertised: Vec<_> =
         sockets.iter().map(|(_, bound)| Arc::new(bound.advertised.clone())).collect();
     let device = setup::device_budget();
+    let offline = recovery.report.offline.keys();
+    let offline: OfflinePartitions =
+        offline.map(|log| (TopicId(log.topic), log.partition)).collect();
+    let offline = Arc::new(offline);
     for to in others.ids() {
         let start = Start {
             image: image.clone(),
             generation,
+            offline: offline.clone(),
             logs: std::mem::take(&mut states[usize::from(to.0)]),
             advertised: advertised.clone(),
             store: setup::store_config(&config, &recovery, to, shards, device.clone()),
@@ -138,6 +144,7 @@ async fn start(
         shards,
         config: config.clone(),
         leader_epoch: LeaderEpoch(generation.0 as i32),
+        offline,
         store,
         controller: Some(controller.handle()),
         advertised,
@@ -163,7 +170,7 @@ async fn start(
         topics: image.topic_count(),
         partitions: image.partition_count(),
         is_new: opened.formatted,
-        offline: offline(&image, &recovery.report),
+        offline: offline_lines(&image, &recovery.report),
         replayed_batches: recovery.report.entries,
         recovery: recovery.report,
         superblock: node.superblock(),
@@ -183,7 +190,7 @@ fn accept(shard: &Rc<Shard>, sockets: Vec<(Listener, BoundListener)>) -> Vec<Joi
 }
 
 /// A line for each partition that recovery found damaged.
-fn offline(image: &Image, report: &RecoveryReport) -> Vec<String> {
+fn offline_lines(image: &Image, report: &RecoveryReport) -> Vec<String> {
     let line = |(log, cause): (&LogId, &String)| {
         let name = image.topic_by_id(TopicId(log.topic)).map_or("?", |topic| &*topic.name);
         format!("{name}-{}: {cause}", log.partition)

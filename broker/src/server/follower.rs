@@ -56,11 +56,12 @@ async fn serve(
     shards: usize,
     start: Start,
 ) -> Result<Rc<Shard>, ServerError> {
-    let Start { image, generation, logs, advertised, store } = start;
+    let Start { image, generation, offline, logs, advertised, store } = start;
     let store = Store::start(store, logs).await?;
     let leader_epoch = LeaderEpoch(generation.0 as i32);
     let controller = None;
-    let parts = Parts { shards, config, leader_epoch, store, controller, advertised, image, post };
+    let parts =
+        Parts { shards, config, leader_epoch, offline, store, controller, advertised, image, post };
     let shard = Shard::new(parts);
     task::spawn(Queue::Produce, shard.clone().receive());
     shard.complete_logs();

@@ -16,6 +16,7 @@ use storage::log::read::ReadError;
 use storage::log_state::LogState;
 use storage::store::{DeleteRecordsError, StoreConfig};
 
+use crate::api::context::OfflinePartitions;
 use crate::config::Endpoint;
 use crate::controller::{Change, Command, Image, Outcome, Refusal};
 
@@ -66,6 +67,8 @@ pub struct Start {
     pub store: StoreConfig,
     /// This start of the node; also the leader epoch of every partition.
     pub generation: Generation,
+    /// Partitions of the whole node whose logs are offline.
+    pub offline: Arc<OfflinePartitions>,
     /// The logs the receiver owns, as recovered.
     pub logs: Vec<LogState>,
 }

@@ -23,6 +23,7 @@ use super::mail::{Answer, Call, Mail};
 use super::route;
 use super::waits::Waits;
 use crate::api::ApiContext;
+use crate::api::context::OfflinePartitions;
 use crate::config::{BrokerConfig, Endpoint};
 use crate::controller::{Configs, ControllerHandle, Image, ProducerIds, Refusal};
 use crate::fetch::sessions::Sessions;
@@ -43,6 +44,8 @@ pub struct Shard {
     pub config: Arc<BrokerConfig>,
     /// The epoch of every partition this node leads: the number of its start.
     pub leader_epoch: LeaderEpoch,
+    /// Partitions of the whole node whose logs are offline.
+    pub(crate) offline: Arc<OfflinePartitions>,
     /// The logs this shard owns.
     pub store: Store,
     /// Where metadata commands go.
@@ -84,6 +87,8 @@ pub struct Parts {
     pub config: Arc<BrokerConfig>,
     /// The leader epoch of every partition.
     pub leader_epoch: LeaderEpoch,
+    /// Partitions of the whole node whose logs are offline.
+    pub offline: Arc<OfflinePartitions>,
     /// The store, started.
     pub store: Store,
     /// Where metadata commands go; `None` for mail to the controller's shard.
@@ -99,8 +104,17 @@ pub struct Parts {
 impl Shard {
     /// Puts a shard together; it serves once [`Shard::receive`] runs.
     pub fn new(parts: Parts) -> Rc<Shard> {
-        let Parts { shards, config, leader_epoch, store, controller, advertised, image, post } =
-            parts;
+        let Parts {
+            shards,
+            config,
+            leader_epoch,
+            offline,
+            store,
+            controller,
+            advertised,
+            image,
+            post,
+        } = parts;
         let id = engine::shard::current();
         let map = |seed| RandomState::with_seeds(seed, 2, 3, 4);
         Rc::new_cyclic(|this| {
@@ -109,6 +123,7 @@ impl Shard {
                 id,
                 shards,
                 leader_epoch,
+                offline,
                 store,
                 producer_ids: ProducerIds::new(controller.clone()),
                 controller,
@@ -159,6 +174,7 @@ impl Shard {
             producer_ids: self.producer_ids.clone(),
             advertised: self.advertised[listener].clone(),
             leader_epoch: self.leader_epoch.0,
+            offline: self.offline.clone(),
         }
     }
 

@@ -201,17 +201,22 @@ pub fn topic_name(name: &str) -> TopicName {
     TopicName(StrBytes::from_string(name.to_owned()))
 }
 
-/// A topic whose partitions all have leaders; `None` when some have not yet.
+/// A topic whose partitions all have leaders, or none to come; `None` when some have not yet.
 fn read_topic(topic: MetadataResponseTopic) -> Result<Option<TopicInfo>, ClientError> {
     let name = topic.name.map(|name| name.to_string()).unwrap_or_default();
     ClientError::check(topic.error_code, None, || format!("topic `{name}`"))?;
     let mut leaders = vec![-1; topic.partitions.len()];
+    let mut settled = !leaders.is_empty();
     for partition in &topic.partitions {
         let slot = usize::try_from(partition.partition_index).ok();
         if let Some(slot) = slot.and_then(|index| leaders.get_mut(index)) {
             *slot = partition.leader_id.0;
         }
+        // With every replica offline no leader will come, however long one waits.
+        let offline = |replica| partition.offline_replicas.contains(replica);
+        let dead =
+            !partition.replica_nodes.is_empty() && partition.replica_nodes.iter().all(offline);
+        settled &= partition.leader_id.0 >= 0 || dead;
     }
-    let led = !leaders.is_empty() && leaders.iter().all(|&leader| leader >= 0);
-    Ok(led.then_some(TopicInfo { name, id: topic.topic_id, leaders }))
+    Ok(settled.then_some(TopicInfo { name, id: topic.topic_id, leaders }))
 }
