@@ -280,6 +280,45 @@ fn a_torn_segment_tail_is_rebuilt() {
     check_log(dir.path(), &recovery, 0, &logs[0], 6);
 }
 
+/// All files of a journal are gone, and a checkpoint says that there was one: nothing named a file, and so the logs whose
+/// records were only there went on without them and without a word.
+#[test]
+fn a_journal_of_which_nothing_is_left_takes_its_logs_offline() {
+    let dir = tempfile::tempdir().unwrap();
+    crash(dir.path(), 2, async |toy: &Toy, recovery: &Recovery| {
+        let (log, _) =
+            CheckpointLog::open(&recovery.checkpoint_dir, recovery.generation, 0).await.unwrap();
+        toy.append(0, 3, 500).await;
+        toy.append(1, 1, 500).await;
+        toy.journal.flush().await;
+        log.write(Vec::new(), Lsn(1), toy.journal.durable_upto()).await.unwrap();
+    });
+    for file in std::fs::read_dir(dir.path().join("journal")).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    let recovery = recover(dir.path(), known(2), 1);
+    assert_eq!(recovery.report.damage.len(), 1);
+    assert!(recovery.report.damage[0].file.contains("every file is missing"));
+    assert_eq!(recovery.report.offline.len(), 2, "{:?}", recovery.report.offline);
+}
+
+/// A journal file was cut in the middle of a block: the start used to fail, because direct reads do not end there.
+#[test]
+fn a_journal_file_cut_inside_a_block_is_read_to_its_last_whole_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = crash(dir.path(), 1, async |toy: &Toy, _: &Recovery| {
+        for _ in 0..4 {
+            toy.append(0, 1, 300).await;
+            toy.journal.flush().await;
+        }
+    });
+    let (path, file) = only_journal(dir.path());
+    let (last, _) = frames_of(&file)[3];
+    write(&path, &file[..last + 1_000]);
+    let recovery = recover(dir.path(), known(1), 1);
+    check_log(dir.path(), &recovery, 0, &logs[0], 3);
+}
+
 /// The number of shards changes with every start: 1, 2, 1. Each log goes on where it was.
 #[test]
 fn the_number_of_shards_may_change_at_every_start() {

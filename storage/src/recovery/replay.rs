@@ -160,9 +160,7 @@ impl<'a> Replayer<'a> {
                 }
                 Step::Frame { frame, .. } => self.on_frame(identity.shard, &frame).await?,
                 Step::Gap(gap) => {
-                    if let Some(path) = source.path(gap.file) {
-                        self.on_gap(identity.shard, path, &gap);
-                    }
+                    self.on_gap(identity.shard, source.path(gap.file), &gap);
                     gaps.push(gap);
                 }
                 Step::End(end) => {
@@ -238,13 +236,14 @@ impl<'a> Replayer<'a> {
     }
 
     /// Acknowledged frames are missing: the logs they name go offline, unless a checkpoint holds all that was in them.
-    fn on_gap(&mut self, shard: u16, path: &Path, gap: &Gap) {
-        let file = path.display().to_string();
+    fn on_gap(&mut self, shard: u16, path: Option<&PathBuf>, gap: &Gap) {
+        let missing = || format!("the journal of shard {shard}, of which every file is missing");
+        let file = path.map_or_else(missing, |path| path.display().to_string());
         tracing::error!(shard, %file, position = gap.position, from = %gap.from, to = ?gap.to,
             "HDL-ST-041: acknowledged frames of the journal are damaged. Partitions that had records only there are offline \
              and named with HDL-ST-040, all others serve; the file is kept in quarantine. The device is not sound: check \
              it (dmesg, smartctl)");
-        self.damaged_files.insert(path.to_owned());
+        self.damaged_files.extend(path.cloned());
         self.report.damage.push(DamageReport {
             shard,
             file: file.clone(),

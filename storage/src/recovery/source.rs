@@ -39,6 +39,10 @@ impl Source {
         from: Lsn,
     ) -> io::Result<Source> {
         files.sort_by_key(|file| file.sequence);
+        for file in &mut files {
+            // A file that was cut short: direct reads end with the last whole block.
+            file.len -= file.len % FRAME_ALIGN as u64;
+        }
         let mut needed = 0;
         for (index, file) in files.iter().enumerate() {
             if first_lsn(file, identity).await?.is_some_and(|lsn| lsn <= from) {
