@@ -24,7 +24,7 @@ const TOPICS: [&str; 2] = ["alpha", "beta"];
 const PARTITIONS: i32 = 2;
 const BLOCK: usize = 4096;
 const SEED: u64 = 20_261;
-/// How long a start that is refused may take.
+/// How long a start that is refused may take, or a line until it is in the log.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 type Partition = (&'static str, i32);
@@ -356,6 +356,22 @@ fn is_hurt(calls: &mut Calls, partition: Partition, truth: &[u8]) -> bool {
     hurt
 }
 
+/// Whether the log names the partition. It is written by a thread of its own, behind the answer.
+fn is_named(broker: &BrokerProcess, topic: &str, index: i32) -> bool {
+    let began = Instant::now();
+    loop {
+        let named = broker.log().lines().any(|line| {
+            (line.contains("HDL-ST-040") || line.contains("HDL-ST-044"))
+                && line.contains(&format!("{topic}."))
+                && line.contains(&format!("/{index}"))
+        });
+        if named || began.elapsed() > PATIENCE {
+            return named;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 fn refused(data: &Path) -> String {
     let log = data.join("said");
     let file = std::fs::File::create(&log).expect("the directory is writable");
@@ -419,11 +435,7 @@ fn damage_is_named_to_the_client_and_hurts_nobody_else() {
         assert!(!log.contains("panicked"), "{text}: {log}");
         for one @ (topic, index) in &hurt {
             assert!(fault.may_hurt.contains(one), "{text}: {topic}-{index} was not hit\n{log}");
-            let named = log.lines().any(|line| {
-                (line.contains("HDL-ST-040") || line.contains("HDL-ST-044"))
-                    && line.contains(&format!("{topic}."))
-                    && line.contains(&format!("/{index}"))
-            });
+            let named = is_named(&broker, topic, *index);
             assert!(named, "{text}: the log does not name {topic}-{index}:\n{log}");
             let name = format!("{topic}-{index}");
             let said = found.damaged_partitions();
