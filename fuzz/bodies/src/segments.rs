@@ -106,6 +106,7 @@ impl Asked {
             segment: BASE,
             limit: FilePosition(segment.len() as u64),
             end,
+            cuts: 0,
         }
     }
 }

@@ -151,11 +151,11 @@ impl ColdReader {
         is_epoch_right: &dyn Fn(&BatchHeader) -> bool,
     ) -> Result<ColdFound, ReadError> {
         assert_eq!(key.base, read.segment, "the key is the segment's");
+        let forgotten = self.forgotten.get();
         let bytes = read.max_bytes.min(READ_BYTES_MAX) as u64 + CHUNK_BYTES;
         // Never closed; and a batch larger than all of it is read alone.
         let _in_hand = self.in_hand.acquire(bytes.min(self.in_hand_max)).await.ok();
         let mut second_try = false;
-        let forgotten = self.forgotten.get();
         loop {
             let mut walk = self.walk(key, dir, read.limit);
             let failure = match walk.batches(read, hint, is_epoch_right).await {

@@ -40,6 +40,8 @@ pub struct ColdRead {
     pub limit: FilePosition,
     /// The offset after the last of these batches.
     pub end: Offset,
+    /// How often the log had been cut back: after another cut the file may hold other batches.
+    pub cuts: u32,
 }
 
 /// A place in a segment where a batch begins.
@@ -126,7 +128,8 @@ impl Log {
         let segment = self.segment_of(from).or(self.segments.first());
         let cold = segment.and_then(|segment| {
             let (segment, (limit, end)) = (segment.base, self.limit_of(segment.base)?);
-            Some(ColdRead { from, max_bytes, one_at_least, segment, limit, end })
+            let cuts = self.cuts;
+            Some(ColdRead { from, max_bytes, one_at_least, segment, limit, end, cuts })
         });
         Ok(cold.map_or(Read::Empty, Read::Cold))
     }

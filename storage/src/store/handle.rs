@@ -6,6 +6,7 @@ use engine::buffer::Slice;
 use engine::task::{self, Queue};
 
 use crate::batch::{BatchHeader, BatchView};
+use crate::cold_read::ColdFound;
 use crate::ids::{LeaderEpoch, LogId, Offset};
 use crate::log::append::{AppendError, Appended};
 use crate::log::log::Standing;
@@ -251,8 +252,8 @@ impl LogHandle {
             let (dir, is_there) = {
                 let log = cell.log.borrow();
                 log.check_readable()?;
-                let there = log.limit_of(read.segment);
-                (log.dir.clone(), there.is_some_and(|(limit, _)| limit >= read.limit))
+                let there = log.segment(read.segment).is_some() && log.cuts == read.cuts;
+                (log.dir.clone(), there)
             };
             if !is_there {
                 match self.begin_again(&read)? {
@@ -268,7 +269,10 @@ impl LogHandle {
             let is_epoch_right =
                 |header: &BatchHeader| cell.log.borrow().is_epoch_right(header, generation);
             let found = match hint {
-                Ok(hint) => inner.cold.read(key, &dir, &read, hint, &is_epoch_right).await,
+                Ok(hint) if cell.key(read.segment) == key => {
+                    inner.cold.read(key, &dir, &read, hint, &is_epoch_right).await
+                }
+                Ok(_) => Ok(ColdFound { overtaken: true, ..ColdFound::default() }),
                 Err(error) => Err(error),
             };
             // The log was cut back under the read: what it found may be gone, or be other batches.
