@@ -51,14 +51,24 @@ pub fn fix_crc(batch: &mut [u8]) {
     }
 }
 
-/// Changes bytes in some places, the way disks and wires do: a bit, a byte, a sector, a block, zeros, a cut, a repeat.
+/// Changes bytes in some places, the way disks and wires do: a bit, a byte, a sector, a block, zeros, a few bytes, a
+/// block written to the wrong place.
 pub fn damage(input: &mut Input<'_>, bytes: &mut [u8], places: usize) {
+    damage_by(input, bytes, places, 8);
+}
+
+/// [`damage`], but nothing whole appears where it was not.
+pub fn damage_in_place(input: &mut Input<'_>, bytes: &mut [u8], places: usize) {
+    damage_by(input, bytes, places, 7);
+}
+
+fn damage_by(input: &mut Input<'_>, bytes: &mut [u8], places: usize, kinds: usize) {
     for _ in 0..places {
         if bytes.is_empty() {
             return;
         }
         let at = input.u32() as usize % bytes.len();
-        match input.below(8) {
+        match input.below(kinds) {
             0 | 1 => bytes[at] ^= 1 << input.below(8),
             2 => bytes[at] = input.byte(),
             3 => fill(bytes, at - at % 512, 512, 0),
@@ -68,17 +78,16 @@ pub fn damage(input: &mut Input<'_>, bytes: &mut [u8], places: usize) {
                 fill(bytes, at - at % 512, 512, byte);
             }
             6 => {
-                // A block written to the wrong place.
-                let from = input.u32() as usize % bytes.len();
-                let (from, to) = (from - from % 4096, at - at % 4096);
-                let len = 4096.min(bytes.len() - from).min(bytes.len() - to);
-                bytes.copy_within(from..from + len, to);
-            }
-            _ => {
                 let patch = input.array::<4>();
                 for (byte, new) in bytes.iter_mut().skip(at).zip(patch) {
                     *byte = new;
                 }
+            }
+            _ => {
+                let from = input.u32() as usize % bytes.len();
+                let (from, to) = (from - from % 4096, at - at % 4096);
+                let len = 4096.min(bytes.len() - from).min(bytes.len() - to);
+                bytes.copy_within(from..from + len, to);
             }
         }
     }

@@ -2,7 +2,7 @@
 //! bytes, and over files written as the log writes them and then damaged.
 //!
 //! Rules: a file gives records, says that it holds no snapshot, or names damage; a written file gives back its records; a
-//! damaged one gives the first of them, all that stand before the damage, and refuses when a whole frame stands behind it;
+//! damaged one gives the first of them, up to a frame of which no copy is whole, and refuses when a whole one stands behind;
 //! what decodes encodes to the same; metadata that replays keeps its invariants and its snapshot replays to itself.
 
 use broker::controller::{Image, Record};
@@ -94,6 +94,8 @@ fn frame(sequence: u64, number: u64, flags: u16, records: &[Vec<u8>]) -> Vec<u8>
 
 fn written(input: &mut Input<'_>) {
     let stale = input.flag();
+    // As it is written now, and as it was before frames had copies.
+    let copies = 1 + input.below(2);
     let mut file = Vec::new();
     // (where it begins, its bytes, its records)
     let mut frames: Vec<(usize, Vec<u8>, Vec<Vec<u8>>)> = Vec::new();
@@ -111,7 +113,7 @@ fn written(input: &mut Input<'_>) {
         };
         let bytes = frame(SEQUENCE, number as u64, flags, &records);
         frames.push((file.len(), bytes.clone(), records));
-        file.extend(bytes);
+        file.extend(bytes.repeat(copies));
     }
     let length = file.len();
     file.resize(length + ALIGN * input.below(4), 0);
@@ -121,12 +123,13 @@ fn written(input: &mut Input<'_>) {
         file[length..length + ALIGN].copy_from_slice(&old);
     }
     let places = input.below(4);
-    made::damage(input, &mut file, places);
+    made::damage_in_place(input, &mut file, places);
 
     let used = |bytes: &[u8]| u32::from_le_bytes(bytes[44..48].try_into().expect("four")) as usize;
     let whole = |(at, bytes, _): &(usize, Vec<u8>, _)| {
         let used = used(bytes);
-        file.get(*at..at + used) == Some(&bytes[..used])
+        let mut places = (0..copies).map(|copy| at + copy * bytes.len());
+        places.any(|at| file.get(at..at + used) == Some(&bytes[..used]))
     };
     let first_hurt = frames.iter().position(|frame| !whole(frame)).unwrap_or(frames.len());
     let whole_behind = frames.iter().skip(first_hurt).any(whole);
