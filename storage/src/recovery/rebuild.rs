@@ -107,6 +107,11 @@ impl Rebuild {
         self.replay_from
     }
 
+    /// Whether this segment's file is missing or short.
+    pub(crate) fn is_absent(&self, segment: Offset) -> bool {
+        self.absent.contains_key(&segment)
+    }
+
     /// A segment's file is missing or short.
     pub(crate) fn on_absent(&mut self, segment: Offset, reason: String) {
         self.absent.insert(segment, reason);

@@ -29,7 +29,9 @@ pub(crate) async fn cut_back(dir: &Path, rebuild: &mut Rebuild, to: Offset) -> i
         rebuild.on_truncated(end, None, Vec::new(), &Producers::new());
         return Ok(());
     };
+    // One that lies before the log's start may be deleted already: nobody misses what it says of producers.
     let before = at.checked_sub(2).map(|at| segments[at]);
+    let before = before.filter(|before| !rebuild.is_absent(before.base));
     let path = dir.join(segment_name(segment.base));
     let mut kept = SegmentMeta::empty(segment.base);
     let mut end = segment.base;
