@@ -313,7 +313,12 @@ impl Action {
             Action::SyncDir { path, before } => nothing(disk.sync_dir(&path, before)),
             Action::SyncFs { path, before } => {
                 disk.find(&path)?;
-                nothing(disk.sync_all(before, &shared.faults))
+                if shared.sync_failed.get() {
+                    return Err(libc::EIO);
+                }
+                let synced = disk.sync_all(before, &shared.faults);
+                shared.sync_failed.set(synced.is_err());
+                nothing(synced)
             }
             Action::ReadDir { path } => disk.read_dir(&path).map(Answer::Entries),
             Action::ReadAll { path } => {

@@ -64,6 +64,8 @@ pub(super) struct Shared {
     slow: Cell<(u32, u64)>,
     pace: Cell<Pace>,
     running: Cell<bool>,
+    /// A sync of the file system failed in this process.
+    pub sync_failed: Cell<bool>,
     dead: Cell<bool>,
     /// Numbers the processes.
     epoch: Cell<u32>,
@@ -91,6 +93,7 @@ impl Shared {
             pace: Cell::new(Pace::Usual),
             running: Cell::new(false),
             dead: Cell::new(false),
+            sync_failed: Cell::new(false),
             epoch: Cell::new(0),
         })
     }
@@ -124,6 +127,7 @@ impl Shared {
         self.epoch.set(self.epoch.get() + 1);
         self.running.set(true);
         self.dead.set(false);
+        self.sync_failed.set(false);
         self.doom.set(None);
         self.pace.set(match self.latency.below(4) {
             0 => Pace::Even,
