@@ -98,6 +98,38 @@ pub(crate) async fn read_part(file: &File, position: u64, len: usize) -> io::Res
     Ok(bytes)
 }
 
+/// Like [`read_part`], but where the device does not give some of it, only the 4 KiB blocks that it does not give are
+/// missing: they read as zeros. `lost` hears of each, with its position, and says whether that may be; if not, its
+/// error is the result.
+pub(crate) async fn read_what_is_there(
+    file: &File,
+    position: u64,
+    len: usize,
+    mut lost: impl FnMut(u64, &io::Error) -> bool,
+) -> io::Result<Vec<u8>> {
+    if let Ok(bytes) = read_part(file, position, len).await {
+        return Ok(bytes);
+    }
+    let mut bytes = Vec::with_capacity(len);
+    while bytes.len() < len {
+        let at = position + bytes.len() as u64;
+        let want = buffer::ALIGN.min(len - bytes.len());
+        match read_part(file, at, buffer::ALIGN).await {
+            Ok(block) if block.is_empty() => break,
+            Ok(block) => bytes.extend_from_slice(&block[..want.min(block.len())]),
+            Err(error) if lost(at, &error) => bytes.resize(bytes.len() + want, 0),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bytes)
+}
+
+/// Whether a read failed because the medium no longer has the block, as the kernel's block layer says it: EIO,
+/// ENODATA (a medium error), EBADMSG and EILSEQ (its own checksum is wrong), EREMOTEIO. Anything else may pass.
+pub(crate) fn is_medium_error(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(5 | 61 | 74 | 84 | 121))
+}
+
 /// Removes a file; it may be gone already.
 pub(crate) async fn remove_if_there(path: &Path) -> io::Result<()> {
     match file::remove_file(path).await {

@@ -199,7 +199,8 @@ impl Node {
         .await
     }
 
-    /// Notes that every shard has stopped cleanly. For people: recovery looks for itself.
+    /// Notes that every shard has stopped cleanly, with checkpoints that hold everything. Recovery looks for itself; it
+    /// asks this only where the end of a journal cannot be read.
     pub async fn mark_clean(&self) -> Result<(), NodeError> {
         self.change(|superblock| superblock.clean = true).await
     }

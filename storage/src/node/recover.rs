@@ -90,7 +90,8 @@ impl Node {
 
         let (checkpoints, journals) = self.checkpoints(known).await?;
         let is_deleted = |id: &LogId| known.is_deleted(id);
-        let mut replayer = Replayer::new(&self.dir, before.generation, checkpoints, &is_deleted);
+        let (generation, clean) = (before.generation, before.clean);
+        let mut replayer = Replayer::new(&self.dir, generation, clean, checkpoints, &is_deleted);
         replayer.check_files().await.map_err(at)?;
         for (shard, files) in self.journal_files(before.generation, before.shards).await? {
             let identity = Identity { generation: before.generation, shard, salt: before.salt };

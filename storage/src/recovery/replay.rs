@@ -80,6 +80,7 @@ pub(crate) struct Replayer<'a> {
     report: RecoveryReport,
     pending: usize,
     generation: Generation,
+    clean: bool,
     now_ms: i64,
 }
 
@@ -94,10 +95,12 @@ pub(crate) struct Replayed {
 }
 
 impl<'a> Replayer<'a> {
-    /// `generation`: whose journals are read. `checkpoints`: the last of each log. `deleted`: whether a log has a tombstone.
+    /// `generation`: whose journals are read. `clean`: it ended with checkpoints that hold everything. `checkpoints`:
+    /// the last of each log. `deleted`: whether a log has a tombstone.
     pub(crate) fn new(
         data: &Path,
         generation: Generation,
+        clean: bool,
         checkpoints: Vec<LogCheckpoint>,
         deleted: &'a dyn Fn(&LogId) -> bool,
     ) -> Replayer<'a> {
@@ -111,6 +114,7 @@ impl<'a> Replayer<'a> {
             report: RecoveryReport::default(),
             pending: 0,
             generation,
+            clean,
             now_ms: engine::time::unix_ms(),
         }
     }
@@ -167,6 +171,18 @@ impl<'a> Replayer<'a> {
                     tracing::debug!(shard = identity.shard, upto = %end.upto, closed = end.closed,
                         discarded = end.discarded, "journal replayed");
                     self.report.closed += usize::from(end.closed);
+                    let (file, position) = (end.file, end.position);
+                    let told = gaps.iter().any(|gap: &Gap| gap.to.is_none());
+                    if !self.clean
+                        && !end.closed
+                        && !told
+                        && source.is_unreadable(identity, file, position, end.upto).await?
+                    {
+                        let (named, complete) = (Vec::new(), false);
+                        let gap = Gap { from: end.upto, to: None, named, complete, file, position };
+                        self.on_gap(identity.shard, source.path(file), &gap);
+                        gaps.push(gap);
+                    }
                     break;
                 }
             }

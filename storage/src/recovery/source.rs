@@ -5,6 +5,7 @@ use crate::ids::Lsn;
 use crate::journal::frame::{FRAME_ALIGN, Frame, Header, Identity};
 use crate::journal::walk::{FileFacts, Window};
 use engine::file::{File, OpenOptions};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
@@ -26,6 +27,9 @@ pub(crate) struct Source {
     file: usize,
     position: u64,
     bytes: Vec<u8>,
+    /// 4 KiB blocks that the device does not give, by file and position. They read as zeros, which no frame passes its
+    /// checks with.
+    unreadable: BTreeSet<(usize, u64)>,
     /// Bytes read so far.
     pub(crate) bytes_read: u64,
 }
@@ -50,7 +54,15 @@ impl Source {
             }
         }
         files.drain(..needed);
-        Ok(Source { files, open: None, file: 0, position: 0, bytes: Vec::new(), bytes_read: 0 })
+        Ok(Source {
+            files,
+            open: None,
+            file: 0,
+            position: 0,
+            bytes: Vec::new(),
+            unreadable: BTreeSet::new(),
+            bytes_read: 0,
+        })
     }
 
     /// The walker's view of the files.
@@ -62,6 +74,38 @@ impl Source {
     /// The path of a file of [`Source::facts`].
     pub(crate) fn path(&self, file: usize) -> Option<&PathBuf> {
         self.files.get(file).map(|file| &file.path)
+    }
+
+    /// Whether the frame that should stand at a place where the walk ended may be there and cannot be read: a write cut
+    /// short by a power cut reads as something, so this is damage even if nothing behind it says that it was acknowledged.
+    pub(crate) async fn is_unreadable(
+        &mut self,
+        identity: Identity,
+        file: usize,
+        position: u64,
+        lsn: Lsn,
+    ) -> io::Result<bool> {
+        if self.unreadable.is_empty() {
+            return Ok(false);
+        }
+        for (file, position) in [(file, position), (file + 1, 0)] {
+            let Some(found) = self.files.get(file) else { continue };
+            if position >= found.len {
+                continue;
+            }
+            let sequence = found.sequence;
+            self.load(file, position, FRAME_ALIGN).await?;
+            if self.unreadable.contains(&(file, position)) {
+                return Ok(true);
+            }
+            let Ok(header) = Header::decode(&self.bytes) else { continue };
+            let expected = header.is_of(&identity) && header.file_sequence == sequence;
+            if expected && header.lsn == lsn {
+                let end = position + u64::from(header.total_len);
+                return Ok(self.unreadable.range((file, position)..(file, end)).next().is_some());
+            }
+        }
+        Ok(false)
     }
 
     /// The bytes at hand.
@@ -78,7 +122,17 @@ impl Source {
         };
         let rest = usize::try_from(found.len - position).unwrap_or(usize::MAX);
         let want = len.max(WINDOW_BYTES).min(rest);
-        self.bytes = disk::read_part(&handle, position, want).await?;
+        let unreadable = &mut self.unreadable;
+        let lost = |at, error: &io::Error| {
+            let lost = disk::is_medium_error(error);
+            if lost && unreadable.insert((file, at)) {
+                tracing::error!(file = %found.path.display(), position = at, %error,
+                    "HDL-ST-048: a block of the journal cannot be read. Whether something acknowledged was there is \
+                     decided by what stands behind it (HDL-ST-041). The device is not sound: check it (dmesg, smartctl)");
+            }
+            lost
+        };
+        self.bytes = disk::read_what_is_there(&handle, position, want, lost).await?;
         if self.bytes.len() < len {
             // The file is shorter than the directory said: what is missing reads as zeros and fails every check.
             self.bytes.resize(len, 0);
@@ -93,13 +147,15 @@ impl Source {
 /// The LSN of the whole frame at the front of a file, if one of this journal stands there.
 async fn first_lsn(file: &FoundFile, identity: Identity) -> io::Result<Option<Lsn>> {
     let handle = open_file(file).await?;
-    let head = disk::read_part(&handle, 0, FRAME_ALIGN).await?;
+    // What cannot be read here is told when the walk gets to it.
+    let lost = |_, error: &io::Error| disk::is_medium_error(error);
+    let head = disk::read_what_is_there(&handle, 0, FRAME_ALIGN, lost).await?;
     let Ok(header) = Header::decode(&head) else { return Ok(None) };
     let ours = header.is_of(&identity) && header.file_sequence == file.sequence;
     if !ours || u64::from(header.total_len) > file.len {
         return Ok(None);
     }
-    let bytes = disk::read_part(&handle, 0, header.total_len as usize).await?;
+    let bytes = disk::read_what_is_there(&handle, 0, header.total_len as usize, lost).await?;
     Ok(Frame::check(&bytes).ok().map(|frame| frame.header().lsn))
 }
 

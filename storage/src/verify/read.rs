@@ -45,35 +45,19 @@ impl Source {
     pub(super) async fn read(&mut self, position: u64, len: usize) -> Vec<u8> {
         let rest = usize::try_from(self.len.saturating_sub(position)).unwrap_or(usize::MAX);
         let len = len.min(rest);
-        let bytes = match disk::read_part(&self.file, position, len.next_multiple_of(BLOCK)).await {
-            Ok(mut bytes) => {
-                bytes.truncate(len);
-                bytes
+        let Source { file, name, findings, told, .. } = self;
+        let lost = |at, error: &io::Error| {
+            if !std::mem::replace(told, true) {
+                let what = format!("a block cannot be read: {error}");
+                findings.add(Finding::new(Code::Unreadable, what).file(name.as_str()).position(at));
             }
-            Err(_) => self.read_blocks(position, len).await,
+            true
         };
-        self.findings.on_read(bytes.len() as u64);
-        bytes
-    }
-
-    async fn read_blocks(&mut self, position: u64, len: usize) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(len);
-        while bytes.len() < len {
-            let at = position + bytes.len() as u64;
-            let want = BLOCK.min(len - bytes.len());
-            match disk::read_part(&self.file, at, BLOCK).await {
-                Ok(block) if block.is_empty() => break,
-                Ok(block) => bytes.extend_from_slice(&block[..want.min(block.len())]),
-                Err(error) => {
-                    if !std::mem::replace(&mut self.told, true) {
-                        let what = format!("a block cannot be read: {error}");
-                        let finding = Finding::new(Code::Unreadable, what);
-                        self.findings.add(finding.file(&self.name).position(at));
-                    }
-                    bytes.resize(bytes.len() + want, 0);
-                }
-            }
-        }
+        let whole = len.next_multiple_of(BLOCK);
+        let mut bytes =
+            disk::read_what_is_there(file, position, whole, lost).await.unwrap_or_default();
+        bytes.truncate(len);
+        findings.on_read(bytes.len() as u64);
         bytes
     }
 }
