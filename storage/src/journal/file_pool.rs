@@ -252,8 +252,9 @@ impl FilePool {
             match self.advance().await {
                 Ok(true) => self.starved.set(false),
                 Ok(false) => work.await,
+                Err(error) if !is_shortage(&error) => self.fail(&error),
                 Err(error) => {
-                    // The disk may be full: what is there goes on being recycled, and entries are slowed by it.
+                    // What is there goes on being recycled, and entries are slowed by it.
                     if !self.starved.replace(true) {
                         tracing::warn!(shard = self.config.shard, %error,
                             "cannot make another journal file; going on with those there are");
@@ -268,7 +269,7 @@ impl FilePool {
     async fn advance(&self) -> io::Result<bool> {
         let doomed = self.doomed.borrow_mut().pop();
         if let Some(path) = doomed {
-            file::remove_file(&path).await?;
+            disk::remove_if_there(&path).await?;
             return Ok(true);
         }
         if self.ready.borrow().len() >= limits::JOURNAL_FILES_AHEAD {
@@ -286,33 +287,83 @@ impl FilePool {
         Ok(true)
     }
 
+    /// A device that fails to make a file is not asked again: after a failed sync of the directory the next would succeed,
+    /// and the file could be gone after a power cut, with what was acknowledged in it.
+    fn fail(&self, error: &io::Error) -> ! {
+        engine::exit_now(
+            limits::EXIT_STORAGE,
+            &format!(
+                "HDL-ST-003: failed to make another journal file in {}: {error}. What was acknowledged is in the journal and \
+                 will be replayed. Check the device and its file system (dmesg), then start again.",
+                self.config.dir.display()
+            ),
+        )
+    }
+
     async fn prepare_free_file(&self) -> io::Result<bool> {
         let Some(free) = self.free.borrow_mut().pop_front() else { return Ok(false) };
-        self.make_ready(free.path, free.len).await?;
+        self.make_ready(free).await?;
         Ok(true)
     }
 
     async fn prepare_new_file(&self, bytes: u64) -> io::Result<()> {
         let path = self.config.dir.join(file_name::fresh(self.config.shard));
-        disk::write_zeros(&path, bytes, || self.ready.borrow().is_empty()).await?;
-        self.make_ready(path, bytes).await
+        let urgent = || self.ready.borrow().is_empty();
+        if let Err(error) = disk::write_zeros(&path, bytes, urgent).await {
+            // What it has of a full disk's last space is better left to those who need less.
+            let _ = disk::remove_if_there(&path).await;
+            return Err(error);
+        }
+        self.make_ready(FreeFile { path, len: bytes }).await
     }
 
-    /// Gives a pre-written file the next journal name.
-    async fn make_ready(&self, from: PathBuf, len: u64) -> io::Result<()> {
+    /// Gives a pre-written file the next journal name. If that fails, the file is kept under the name that it has.
+    async fn make_ready(&self, mut free: FreeFile) -> io::Result<()> {
+        let made = self.rename_and_open(&mut free.path).await;
+        let len = free.len;
+        match made {
+            Ok((sequence, plain, dsync)) => {
+                self.next_sequence.set(sequence + 1);
+                let current = Current { sequence, plain, dsync, position: 0, len };
+                self.ready.borrow_mut().push_back(Ready { path: free.path, current });
+                self.changed.notify_all();
+                Ok(())
+            }
+            Err(error) => {
+                // The small first file is none that is used again.
+                if len == self.config.file_bytes {
+                    self.free.borrow_mut().push_front(free);
+                } else {
+                    self.doomed.borrow_mut().push(free.path);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Its sequence, and the file opened without and with `O_DSYNC`.
+    async fn rename_and_open(&self, name: &mut PathBuf) -> io::Result<(u64, File, File)> {
         let JournalConfig { dir, generation, shard, .. } = &self.config;
         let sequence = self.next_sequence.get();
         let path = dir.join(file_name::live(*generation, *shard, sequence));
-        file::rename(&from, &path).await?;
+        if *name != path {
+            file::rename(&*name, &path).await?;
+            name.clone_from(&path);
+        }
         if !planted::is(Bug::MissDirectorySync) {
             file::sync_dir(dir).await?;
         }
         let plain = File::open(&path, OpenOptions::new().read().write().direct()).await?;
         let dsync = File::open(&path, OpenOptions::new().write().direct().dsync()).await?;
-        self.next_sequence.set(sequence + 1);
-        let current = Current { sequence, plain, dsync, position: 0, len };
-        self.ready.borrow_mut().push_back(Ready { path, current });
-        self.changed.notify_all();
-        Ok(())
+        Ok((sequence, plain, dsync))
     }
+}
+
+/// Whether something is short that may come back: space on the disk, memory, descriptors.
+fn is_shortage(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    let kinds =
+        [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::OutOfMemory];
+    kinds.contains(&error.kind()) || matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
