@@ -8,7 +8,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::options::OpenOptions;
-use crate::buffer::{Block, Slice};
+use crate::buffer::{ALIGN, Block, Slice};
 use crate::limits::IOVECS_MAX;
 #[cfg(feature = "sim")]
 use crate::sim;
@@ -89,11 +89,14 @@ impl File {
         assert!(len <= buf.len(), "a read fits into its block");
         let mut done = 0;
         while done < len {
+            // A file that ended inside a block may have grown since. What is behind that end is asked for from
+            // the block's begin on: a device with blocks of 4 KiB takes no other place.
+            let from = done - done % ALIGN;
             let result;
-            (result, buf) = self.read_once(position + done as u64, buf, done, len).await;
+            (result, buf) = self.read_once(position + from as u64, buf, from, len).await;
             match result {
-                Ok(0) => break,
-                Ok(n) => done += n,
+                Ok(n) if from + n <= done => break,
+                Ok(n) => done = from + n,
                 result if is_interrupted(&result) => {}
                 Err(error) => return (Err(error), buf),
             }
