@@ -5,10 +5,10 @@
 //! journal is needed, and the one up to which it was on the device.
 
 use crate::checkpoint::{CheckpointError, LogCheckpoint, Reader};
+use crate::disk;
 use crate::ids::{Generation, LogId, Lsn};
 use crate::record_log::{RecordLog, RecordLogError};
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::path::Path;
 
 const KIND_LOG: u8 = 1;
@@ -44,9 +44,7 @@ impl CheckpointLogError {
     /// The disk had no space for it: nothing was written, and it may be tried again.
     pub fn is_full(&self) -> bool {
         match self {
-            CheckpointLogError::Records(RecordLogError::Io { source, .. }) => {
-                matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
-            }
+            CheckpointLogError::Records(RecordLogError::Io { source, .. }) => disk::is_full(source),
             _ => false,
         }
     }

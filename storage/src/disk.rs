@@ -130,6 +130,11 @@ pub(crate) fn is_medium_error(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(5 | 61 | 74 | 84 | 121))
 }
 
+/// Whether the disk, or what is left of a quota, had no space for it.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// Removes a file; it may be gone already.
 pub(crate) async fn remove_if_there(path: &Path) -> io::Result<()> {
     match file::remove_file(path).await {

@@ -12,6 +12,7 @@ use engine::sync::{Receiver, oneshot};
 use engine::task::{self, Queue};
 use engine::time::{self, Instant};
 
+use crate::disk;
 use crate::log::append::AppendError;
 use crate::log::log::Room;
 use crate::log::space;
@@ -186,7 +187,7 @@ async fn reserve(
                 inner.free.set(known);
                 return Ok(bytes);
             }
-            Err(error) if is_full(&error) => {}
+            Err(error) if disk::is_full(&error) => {}
             Err(error) => return Err(refused(inner, &error)),
         }
     }
@@ -201,10 +202,6 @@ async fn free_bytes(inner: &Rc<Inner>) -> io::Result<u64> {
     let (bytes, _total) = engine::file::free_bytes(inner.files.root()).await?;
     inner.free.set(FreeSpace { asked: Some(time::now()), bytes, ..inner.free.get() });
     Ok(bytes)
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn full(inner: &Rc<Inner>) -> AppendError {
@@ -223,7 +220,7 @@ fn full(inner: &Rc<Inner>) -> AppendError {
 }
 
 fn refused(inner: &Rc<Inner>, error: &io::Error) -> AppendError {
-    if is_full(error) { full(inner) } else { AppendError::Io(error.to_string().into()) }
+    if disk::is_full(error) { full(inner) } else { AppendError::Io(error.to_string().into()) }
 }
 
 #[cfg(test)]
