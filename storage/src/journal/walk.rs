@@ -108,6 +108,14 @@ pub struct End {
     pub position: u64,
 }
 
+impl End {
+    /// The gap that it is if acknowledged frames are missing here: nothing follows, and nobody names what was in them.
+    pub(crate) fn as_gap(&self) -> Gap {
+        let (from, file, position) = (self.upto, self.file, self.position);
+        Gap { from, to: None, named: Vec::new(), complete: false, file, position }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Expected {
     /// The first frame: any that starts at or below this LSN.
@@ -266,14 +274,7 @@ impl Walker {
                 },
                 State::MissingEnd(end) => {
                     self.state = State::Done(end);
-                    return Step::Gap(Gap {
-                        from: end.upto,
-                        to: None,
-                        named: Vec::new(),
-                        complete: false,
-                        file: end.file,
-                        position: end.position,
-                    });
+                    return Step::Gap(end.as_gap());
                 }
                 State::Done(end) => return Step::End(end),
             }

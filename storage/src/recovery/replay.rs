@@ -171,16 +171,14 @@ impl<'a> Replayer<'a> {
                     tracing::debug!(shard = identity.shard, upto = %end.upto, closed = end.closed,
                         discarded = end.discarded, "journal replayed");
                     self.report.closed += usize::from(end.closed);
-                    let (file, position) = (end.file, end.position);
                     let told = gaps.iter().any(|gap: &Gap| gap.to.is_none());
                     if !self.clean
                         && !end.closed
                         && !told
-                        && source.is_unreadable(identity, file, position, end.upto).await?
+                        && source.is_unreadable(identity, &end).await?
                     {
-                        let (named, complete) = (Vec::new(), false);
-                        let gap = Gap { from: end.upto, to: None, named, complete, file, position };
-                        self.on_gap(identity.shard, source.path(file), &gap);
+                        let gap = end.as_gap();
+                        self.on_gap(identity.shard, source.path(gap.file), &gap);
                         gaps.push(gap);
                     }
                     break;

@@ -3,7 +3,7 @@
 use crate::disk;
 use crate::ids::Lsn;
 use crate::journal::frame::{FRAME_ALIGN, Frame, Header, Identity};
-use crate::journal::walk::{FileFacts, Window};
+use crate::journal::walk::{End, FileFacts, Window};
 use engine::file::{File, OpenOptions};
 use std::collections::BTreeSet;
 use std::io;
@@ -81,14 +81,12 @@ impl Source {
     pub(crate) async fn is_unreadable(
         &mut self,
         identity: Identity,
-        file: usize,
-        position: u64,
-        lsn: Lsn,
+        end: &End,
     ) -> io::Result<bool> {
         if self.unreadable.is_empty() {
             return Ok(false);
         }
-        for (file, position) in [(file, position), (file + 1, 0)] {
+        for (file, position) in [(end.file, end.position), (end.file + 1, 0)] {
             let Some(found) = self.files.get(file) else { continue };
             if position >= found.len {
                 continue;
@@ -100,9 +98,13 @@ impl Source {
             }
             let Ok(header) = Header::decode(&self.bytes) else { continue };
             let expected = header.is_of(&identity) && header.file_sequence == sequence;
-            if expected && header.lsn == lsn {
-                let end = position + u64::from(header.total_len);
-                return Ok(self.unreadable.range((file, position)..(file, end)).next().is_some());
+            if expected && header.lsn == end.upto {
+                let behind = position + u64::from(header.total_len);
+                return Ok(self
+                    .unreadable
+                    .range((file, position)..(file, behind))
+                    .next()
+                    .is_some());
             }
         }
         Ok(false)
