@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+use serde::{Deserialize, Serialize};
 
 /// The longest latency that is told apart from longer ones.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Latencies from the moment an operation was meant to begin, in nanoseconds with three digits.
-#[derive(Clone, Debug)]
+/// Latencies in nanoseconds with three digits. In JSON it is the whole histogram, V2 deflated, in base64, which the
+/// tools of HdrHistogram read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Latencies(Histogram<u64>);
 
 /// A histogram in figures, in microseconds.
@@ -30,20 +35,42 @@ pub struct Summary {
 }
 
 impl Latencies {
-    /// None yet.
+    /// None yet. Grows with the longest latency, up to a minute and some 200 kB.
     pub fn new() -> Latencies {
-        let longest = LONGEST.as_nanos() as u64;
-        Latencies(Histogram::new_with_max(longest, 3).expect("a range of 60 s at three digits"))
+        let mut histogram = Histogram::new(3).expect("three digits");
+        histogram.auto(true);
+        Latencies(histogram)
     }
 
     /// One operation more. What took longer than a minute counts as a minute.
     pub fn record(&mut self, took: Duration) {
-        self.0.saturating_record(took.as_nanos() as u64);
+        self.record_ns(took.as_nanos() as u64, 1);
+    }
+
+    /// `count` operations that took as long. What took longer than a minute counts as a minute.
+    pub fn record_ns(&mut self, ns: u64, count: u64) {
+        let ns = ns.min(LONGEST.as_nanos() as u64);
+        self.0.record_n(ns, count).expect("a histogram that grows takes every latency");
+    }
+
+    /// Operations.
+    pub fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// The histogram, for whatever else is asked of it.
+    pub fn histogram(&self) -> &Histogram<u64> {
+        &self.0
+    }
+
+    /// Forgets all of them, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.0.reset();
     }
 
     /// Those of another histogram as well.
     pub fn merge(&mut self, other: &Latencies) {
-        self.0.add(&other.0).expect("all have the same range");
+        self.0.add(&other.0).expect("all may grow");
     }
 
     /// In figures.
@@ -60,6 +87,33 @@ impl Latencies {
     }
 }
 
+impl From<Histogram<u64>> for Latencies {
+    fn from(mut histogram: Histogram<u64>) -> Latencies {
+        histogram.auto(true);
+        Latencies(histogram)
+    }
+}
+
+impl From<Latencies> for String {
+    fn from(latencies: Latencies) -> String {
+        let mut bytes = Vec::new();
+        V2DeflateSerializer::new()
+            .serialize(&latencies.0, &mut bytes)
+            .expect("a histogram is written to memory");
+        STANDARD.encode(bytes)
+    }
+}
+
+impl TryFrom<String> for Latencies {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Latencies, String> {
+        let bytes = STANDARD.decode(text).map_err(|error| format!("a histogram: {error}"))?;
+        let histogram = Deserializer::new().deserialize(&mut bytes.as_slice());
+        histogram.map(Latencies::from).map_err(|error| format!("a histogram: {error}"))
+    }
+}
+
 impl Default for Latencies {
     fn default() -> Latencies {
         Latencies::new()
@@ -69,6 +123,18 @@ impl Default for Latencies {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_histogram_comes_back_from_json() {
+        let mut latencies = Latencies::new();
+        latencies.record_ns(1_234_567, 3);
+        latencies.record(Duration::from_secs(100));
+        let json = serde_json::to_string(&latencies).expect("it is text");
+        let back: Latencies = serde_json::from_str(&json).expect("it was just written");
+        assert_eq!(back, latencies);
+        assert!(back.summary().max_us > 59e6, "it took more than a minute");
+        assert!(serde_json::from_str::<Latencies>("\"AAAA\"").is_err(), "no histogram");
+    }
 
     #[test]
     fn quantiles_of_a_merge_are_those_of_all() {

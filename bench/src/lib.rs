@@ -1,8 +1,18 @@
-//! What the measurements share: where a run took place, what its latencies were.
+//! The load generator, its results, comparisons and reports; and measurements of the engine beside its yardsticks.
 //!
-//! Each measurement is a program of its own below `bin`. They run everything they compare in one process and in turns,
-//! because a number from a shared machine means something only beside another of the same minutes.
+//! | module | holds |
+//! |---|---|
+//! | [`plan`] | what a run is asked to do |
+//! | [`result`] | what a run measured, as data, and the forms in which it is shown |
+//! | [`error`] | why a measurement could not be made |
+//! | [`latency`], [`processor`], [`provenance`] | histograms, processor time, where a run took place |
+//!
+//! Measurements of single parts are programs of their own below `bin`. They run everything they compare in one process and in
+//! turns, because a number from a shared machine means something only beside another of the same minutes.
 
+pub mod error;
 pub mod latency;
+pub mod plan;
 pub mod processor;
 pub mod provenance;
+pub mod result;
