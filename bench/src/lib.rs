@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`plan`] | what a run is asked to do |
+//! | [`load`] | the generator, which runs a plan against any broker |
 //! | [`result`] | what a run measured, as data, and the forms in which it is shown |
 //! | [`error`] | why a measurement could not be made |
 //! | [`latency`], [`processor`], [`provenance`] | histograms, processor time, where a run took place |
@@ -12,6 +13,7 @@
 
 pub mod error;
 pub mod latency;
+pub mod load;
 pub mod plan;
 pub mod processor;
 pub mod provenance;
