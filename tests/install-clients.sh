@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Installs the real clients that the tests drive: kcat (Debian package), kafka-python (in a virtual
 # environment) and Apache Kafka's own tools (from their Maven artifacts), into target/test-clients;
-# and what makes file systems for the tests that break disks (Debian packages).
+# what makes file systems for the tests that break disks (Debian packages); and what reads the results
+# of bench: HdrHistogram's Python package, and Chromium (Debian package) for its pages.
 # Runs again at no cost: what is there stays.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 into=${HEDDLE_TEST_CLIENTS:-$root/target/test-clients}
 kafka_version=4.3.1
 python_version=3.0.12
+hdrhistogram_version=0.10.8
 mkdir -p "$into"
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
@@ -23,9 +25,15 @@ for package in e2fsprogs:mkfs.ext4 xfsprogs:mkfs.xfs mount:losetup; do
   as_root apt-get install -y -qq "${package%%:*}" >/dev/null
 done
 
-if ! "$into/python/bin/python" -c 'import kafka' 2>/dev/null; then
+if ! "$into/python/bin/python" -c 'import kafka, hdrh' 2>/dev/null; then
   python3 -m venv "$into/python"
-  "$into/python/bin/pip" install -q "kafka-python==$python_version" lz4 zstandard python-snappy crc32c
+  "$into/python/bin/pip" install -q "kafka-python==$python_version" lz4 zstandard python-snappy crc32c \
+    "hdrhistogram==$hdrhistogram_version"
+fi
+
+if ! command -v chromium >/dev/null; then
+  as_root apt-get update -qq
+  as_root apt-get install -y -qq chromium >/dev/null
 fi
 
 if [ ! -e "$into/apache-kafka/complete" ]; then
