@@ -40,7 +40,7 @@ pub fn save(dir: &Path, report: &Report) -> Result<Vec<PathBuf>, BenchError> {
             BenchError::failed(format!("cannot write {}: {error}", path.display()))
         })?;
         written.push(path);
-        Ok(())
+        Ok::<(), BenchError>(())
     };
     let mut json = serde_json::to_vec(report).map_err(BenchError::failed)?;
     json.push(b'\n');
