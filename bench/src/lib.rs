@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`plan`] | what a run is asked to do |
 //! | [`load`] | the generator, which runs a plan against any broker |
+//! | [`record`] | what records consist of, how they become batches, and the delivery audit |
 //! | [`result`] | what a run measured, as data, and the forms in which it is shown |
 //! | [`error`] | why a measurement could not be made |
 //! | [`latency`], [`processor`], [`provenance`] | histograms, processor time, where a run took place |
@@ -17,4 +18,5 @@ pub mod load;
 pub mod plan;
 pub mod processor;
 pub mod provenance;
+pub mod record;
 pub mod result;
