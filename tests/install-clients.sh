@@ -7,7 +7,6 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 into=${HEDDLE_TEST_CLIENTS:-$root/target/test-clients}
-kafka_version=4.3.1
 python_version=3.0.12
 hdrhistogram_version=0.10.8
 mkdir -p "$into"
@@ -36,22 +35,9 @@ if ! command -v chromium >/dev/null; then
   as_root apt-get install -y -qq chromium >/dev/null
 fi
 
-if [ ! -e "$into/apache-kafka/complete" ]; then
-  if ! command -v mvn >/dev/null || ! command -v java >/dev/null; then
-    as_root apt-get update -qq
-    as_root apt-get install -y -qq maven default-jdk-headless >/dev/null
-  fi
-  mkdir -p "$into/apache-kafka"
-  cat >"$into/apache-kafka/pom.xml" <<POM
-<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
-<groupId>heddle.test</groupId><artifactId>kafka-tools</artifactId><version>1</version><dependencies>
-<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>$kafka_version</version></dependency>
-<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>$kafka_version</version></dependency>
-<dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.25.3</version></dependency>
-<dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-core</artifactId><version>2.25.3</version></dependency>
-</dependencies></project>
-POM
-  (cd "$into/apache-kafka" && mvn -q dependency:copy-dependencies -DoutputDirectory=lib)
-  touch "$into/apache-kafka/complete"
+if ! command -v mvn >/dev/null || ! command -v java >/dev/null; then
+  as_root apt-get update -qq
+  as_root apt-get install -y -qq maven default-jdk-headless >/dev/null
 fi
+"$root/bench/rival/fetch.sh" "$into/apache-kafka"
 echo "clients are in $into"

@@ -6,6 +6,7 @@
 //! | [`load`] | the generator, which runs a plan against any broker |
 //! | [`record`] | what records consist of, how they become batches, and the delivery audit |
 //! | [`result`] | what a run measured, as data, and the forms in which it is shown |
+//! | [`target`] | brokers as processes |
 //! | [`error`] | why a measurement could not be made |
 //! | [`latency`], [`processor`], [`provenance`] | histograms, processor time, where a run took place |
 //!
@@ -20,3 +21,4 @@ pub mod processor;
 pub mod provenance;
 pub mod record;
 pub mod result;
+pub mod target;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The kernel reports in hundredths of a second (`USER_HZ` is 100 on every Linux this runs on).
-const TICK: Duration = Duration::from_millis(10);
+pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// User and system time since the process began, of all its threads, those of io_uring included, dead or alive.
 /// Exact to 10 ms each. Zero where `/proc` is missing.
@@ -13,7 +13,7 @@ pub fn used() -> Duration {
 }
 
 /// Fields 14 and 15 (proc(5)), counted behind the name, which may contain anything.
-fn ticks(stat: &str) -> Option<u32> {
+pub(crate) fn ticks(stat: &str) -> Option<u32> {
     let fields = stat.rsplit_once(')')?.1;
     let mut times = fields.split_ascii_whitespace().skip(11);
     let (user, system) = (times.next()?, times.next()?);
