@@ -15,12 +15,14 @@ pub enum Kind {
 
 /// A failure, for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what}{}", fix.as_ref().map(|fix| format!(" ({fix})")).unwrap_or_default())]
+#[error("{what}{}{}", why.as_ref().map(|why| format!(": {why}")).unwrap_or_default(), fix.as_ref().map(|fix| format!(" ({fix})")).unwrap_or_default())]
 pub struct BenchError {
     /// What kind.
     pub kind: Kind,
-    /// What happened, and why.
+    /// What happened.
     pub what: String,
+    /// Why, where `what` does not say it.
+    pub why: Option<String>,
     /// What to do.
     pub fix: Option<String>,
 }
@@ -28,17 +30,35 @@ pub struct BenchError {
 impl BenchError {
     /// The measurement failed.
     pub fn failed(what: impl fmt::Display) -> BenchError {
-        BenchError { kind: Kind::Failed, what: what.to_string(), fix: None }
+        BenchError { kind: Kind::Failed, what: what.to_string(), why: None, fix: None }
     }
 
     /// The options or a file are wrong.
     pub fn usage(what: impl fmt::Display) -> BenchError {
-        BenchError { kind: Kind::Usage, what: what.to_string(), fix: None }
+        BenchError { kind: Kind::Usage, what: what.to_string(), why: None, fix: None }
+    }
+
+    /// The same, with the reason.
+    pub fn why(mut self, why: impl fmt::Display) -> BenchError {
+        self.why = Some(why.to_string());
+        self
     }
 
     /// The same, with what to do about it.
     pub fn fix(mut self, fix: impl fmt::Display) -> BenchError {
         self.fix = Some(fix.to_string());
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_why_and_what_to_do() {
+        let error = BenchError::usage("it does not run").why("it has no legs").fix("carry it");
+        assert_eq!(error.to_string(), "it does not run: it has no legs (carry it)");
+        assert_eq!(BenchError::failed("it fell").to_string(), "it fell");
     }
 }

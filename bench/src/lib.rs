@@ -7,12 +7,14 @@
 //! | [`record`] | what records consist of, how they become batches, and the delivery audit |
 //! | [`result`] | what a run measured, as data, and the forms in which it is shown |
 //! | [`target`] | brokers as processes |
+//! | [`cli`] | the commands of `heddle bench` |
 //! | [`error`] | why a measurement could not be made |
 //! | [`latency`], [`processor`], [`provenance`] | histograms, processor time, where a run took place |
 //!
 //! Measurements of single parts are programs of their own below `bin`. They run everything they compare in one process and in
 //! turns, because a number from a shared machine means something only beside another of the same minutes.
 
+pub mod cli;
 pub mod error;
 pub mod latency;
 pub mod load;

@@ -4,8 +4,12 @@
 //! |---|---|
 //! | [`model`] | the types |
 //! | [`defaults`] | the plan of a run when nothing is asked for |
+//! | [`workloads`] | named plans, each with the question it answers |
+//! | [`check`] | which plans can be run |
 
+pub mod check;
 pub mod defaults;
 pub mod model;
+pub mod workloads;
 
 pub use model::{Acks, Arrivals, Beside, Codec, Keys, Partitioning, Payload, Plan, Rate, Sizes};

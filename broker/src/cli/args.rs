@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use super::client::Cluster;
 use super::failure::Failure;
 use super::output::{Format, Output};
-use super::{consume, dump, generate, logs, produce, serve, storage, topic, verify};
+use super::{bench, consume, dump, generate, logs, produce, serve, storage, topic, verify};
 
 const EXAMPLES: &str = "\
 EXAMPLES:
@@ -19,7 +19,7 @@ EXAMPLES:
 
 EXIT CODES:
   0 done · 1 failed · 2 usage or configuration · 5 the host forbids what is needed · 124 timed out ·
-  130 interrupted";
+  130 interrupted · of bench: 3 regression, 4 inconclusive, 6 the delivery audit failed";
 
 /// The heading of options that many commands share.
 const COMMON: &str = "Common options";
@@ -107,6 +107,8 @@ pub enum Command {
     Verify(verify::VerifyArgs),
     /// Verify and print single files of a data directory
     Dump(dump::DumpArgs),
+    /// Measure any broker that speaks the Kafka protocol
+    Bench(::bench::cli::BenchArgs),
     /// Write reference pages and other texts
     Generate(generate::GenerateArgs),
 }
@@ -144,6 +146,7 @@ fn run(cli: &Cli, output: &Output) -> Result<u8, Failure> {
         Command::Storage(args) => storage::run(args, output),
         Command::Verify(args) => verify::run(args, output),
         Command::Dump(args) => dump::run(args, output),
+        Command::Bench(args) => bench::run(args, output),
         Command::Generate(args) => generate::run(args),
     }
 }

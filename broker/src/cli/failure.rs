@@ -14,6 +14,8 @@ pub const EXIT_FAILED: u8 = 1;
 pub const EXIT_USAGE: u8 = 2;
 /// Exit code: the host forbids something that the broker cannot do without.
 pub const EXIT_HOST: u8 = 5;
+/// Exit code: a load lost, repeated, disordered or altered records.
+pub const EXIT_AUDIT: u8 = 6;
 /// Exit code: the time allowed ran out.
 pub const EXIT_TIMED_OUT: u8 = 124;
 /// Exit code: interrupted from the keyboard.

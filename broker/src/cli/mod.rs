@@ -18,10 +18,12 @@
 //! | [`consume`] | `heddle consume` |
 //! | [`dump`] | `heddle dump` |
 //! | [`verify`] | `heddle verify` |
+//! | [`bench`] | `heddle bench` |
 //! | [`generate`] | `heddle generate` |
 
 pub mod args;
 pub mod banner;
+pub mod bench;
 pub mod client;
 pub mod consume;
 pub mod dump;

@@ -1,0 +1,66 @@
+//! The commands below `bench`.
+
+use std::io::Write;
+
+use clap::{Args, Subcommand};
+
+use super::list;
+use crate::error::BenchError;
+
+const EXAMPLES: &str = "\
+EXAMPLES:
+  heddle bench list                             named workloads, and what each is for
+
+EXIT CODES:
+  0 done · 1 failed · 2 usage · 3 regression · 4 inconclusive · 6 the delivery audit failed";
+
+/// Arguments of `heddle bench`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List the named workloads, and what each is for
+    List(list::ListArgs),
+}
+
+/// How results and progress are printed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Io {
+    /// Results as JSON.
+    pub json: bool,
+    /// Nothing but results and errors.
+    pub quiet: bool,
+    /// Progress may be shown.
+    pub progress: bool,
+    /// Standard error is a terminal.
+    pub terminal: bool,
+}
+
+impl Io {
+    /// Prints a sentence for a person on standard error, unless quiet.
+    pub fn say(&self, text: &str) {
+        if !self.quiet {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+    }
+}
+
+/// Prints a text and a line feed on standard output. A reader that went away (`| head`) is not an error.
+pub fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Runs the command. The exit code: 0, or as listed under `EXIT CODES`.
+///
+/// # Errors
+/// The command line or a file is wrong, or the measurement failed.
+pub fn run(args: &BenchArgs, io: &Io) -> Result<u8, BenchError> {
+    match &args.action {
+        Action::List(args) => list::run(args, io),
+    }
+}
