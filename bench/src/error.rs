@@ -15,7 +15,7 @@ pub enum Kind {
 
 /// A failure, for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what}{}{}", why.as_ref().map(|why| format!(": {why}")).unwrap_or_default(), fix.as_ref().map(|fix| format!(" ({fix})")).unwrap_or_default())]
+#[error("{what}{}{}", with(": ", why, ""), with(" (", fix, ")"))]
 pub struct BenchError {
     /// What kind.
     pub kind: Kind,
@@ -25,6 +25,10 @@ pub struct BenchError {
     pub why: Option<String>,
     /// What to do.
     pub fix: Option<String>,
+}
+
+fn with(before: &str, text: &Option<String>, after: &str) -> String {
+    text.as_ref().map(|text| format!("{before}{text}{after}")).unwrap_or_default()
 }
 
 impl BenchError {
