@@ -9,6 +9,8 @@ use crate::error::BenchError;
 
 const EXAMPLES: &str = "\
 EXAMPLES:
+  heddle bench run --start --time 10s           measure a broker of this binary
+  heddle bench run -b other:9092 -w keyed       measure any other, with a named workload
   heddle bench list                             named workloads, and what each is for
 
 EXIT CODES:
@@ -24,6 +26,8 @@ pub struct BenchArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Run a load against a broker, and say what it measured
+    Run(Box<super::run::RunArgs>),
     /// List the named workloads, and what each is for
     List(list::ListArgs),
 }
@@ -61,6 +65,7 @@ pub fn print(text: &str) {
 /// The command line or a file is wrong, or the measurement failed.
 pub fn run(args: &BenchArgs, io: &Io) -> Result<u8, BenchError> {
     match &args.action {
+        Action::Run(args) => super::run::run(args, io),
         Action::List(args) => list::run(args, io),
     }
 }

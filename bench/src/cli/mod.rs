@@ -3,9 +3,14 @@
 //! | file | holds |
 //! |---|---|
 //! | [`args`] | the commands below `bench`, and what they are given |
+//! | [`run`](mod@run), [`progress`] | `heddle bench run`, and what it shows meanwhile |
+//! | [`place`] | where results are kept |
 //! | [`list`] | `heddle bench list` |
 
 pub mod args;
 pub mod list;
+pub mod place;
+pub mod progress;
+pub mod run;
 
 pub use args::{BenchArgs, Io, run};

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Everything that is asked of one run.
+/// Everything that is asked of one run. In JSON, what is left out is as in [`Plan::default`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Plan {
     /// The named workload it comes from, or `custom`.
     pub name: String,
