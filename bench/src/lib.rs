@@ -15,6 +15,7 @@
 //! turns, because a number from a shared machine means something only beside another of the same minutes.
 
 pub mod cli;
+pub mod compare;
 pub mod error;
 pub mod latency;
 pub mod load;
