@@ -236,3 +236,47 @@ impl Drop for Stand {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Plan;
+    use crate::result::model::Audit;
+
+    fn report(audits: Vec<Audit>) -> Report {
+        let run = |audit| Run { audit, ..Run::default() };
+        let runs = audits.into_iter().map(run).collect();
+        Report { format: FORMAT, plan: Plan::default(), provenance: Provenance::default(), runs }
+    }
+
+    #[test]
+    fn a_failed_audit_is_a_failure_that_says_where() {
+        assert_eq!(judge(&report(vec![Audit::default(); 3])), Ok(0));
+        let faults = vec!["record 7 lost".to_owned(), "record 9 lost".to_owned()];
+        let failed = Audit { lost: 2, faults, ..Audit::default() };
+        let error = judge(&report(vec![Audit::default(), failed])).expect_err("two were lost");
+        assert_eq!(error.kind, Kind::Audit);
+        assert_eq!(
+            error.what,
+            "the delivery audit of run 2 failed: 2 lost, 0 duplicated, 0 reordered, 0 altered, 0 not judged"
+        );
+        assert_eq!(error.why.as_deref(), Some("record 7 lost\n        record 9 lost"));
+        let unjudged = Audit { unjudged: 1, ..Audit::default() };
+        assert!(judge(&report(vec![unjudged])).is_err(), "what was not judged is not passed");
+    }
+
+    #[test]
+    fn what_the_load_learnt_goes_before_what_is_known() {
+        let facts = Facts {
+            software: Some("known".into()),
+            durability: Some("device".into()),
+            start_ms: Some(12.0),
+            ..Facts::default()
+        };
+        let mut told = Facts { software: Some("learnt".into()), ..Facts::default() };
+        complete(&mut told, facts);
+        assert_eq!(told.software.as_deref(), Some("learnt"));
+        assert_eq!(told.durability.as_deref(), Some("device"));
+        assert_eq!(told.start_ms, Some(12.0));
+    }
+}

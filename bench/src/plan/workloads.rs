@@ -230,6 +230,15 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_asks_the_same_questions() {
+        let readme = include_str!("../../README.md");
+        for (name, question) in all() {
+            let row = format!("| `{name}` | {question} |");
+            assert!(readme.contains(&row), "bench/README.md lacks {row}");
+        }
+    }
+
+    #[test]
     fn the_wire_and_the_disk_of_a_small_machine_suffice() {
         for (name, _) in all() {
             let plan = named(name).expect("it is listed");
