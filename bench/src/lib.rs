@@ -7,6 +7,7 @@
 //! | [`record`] | what records consist of, how they become batches, and the delivery audit |
 //! | [`result`] | what a run measured, as data, and the forms in which it is shown |
 //! | [`target`] | brokers as processes |
+//! | [`report`] | results as a page |
 //! | [`cli`] | the commands of `heddle bench` |
 //! | [`error`] | why a measurement could not be made |
 //! | [`latency`], [`processor`], [`provenance`] | histograms, processor time, where a run took place |
@@ -23,5 +24,6 @@ pub mod plan;
 pub mod processor;
 pub mod provenance;
 pub mod record;
+pub mod report;
 pub mod result;
 pub mod target;

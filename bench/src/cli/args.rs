@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 
-use super::list;
+use super::{list, report};
 use crate::error::BenchError;
 
 const EXAMPLES: &str = "\
@@ -12,6 +12,7 @@ EXAMPLES:
   heddle bench run --start --time 10s           measure a broker of this binary
   heddle bench run -b other:9092 -w keyed       measure any other, with a named workload
   heddle bench list                             named workloads, and what each is for
+  heddle bench report base --open               a kept result again, and its page
 
 EXIT CODES:
   0 done · 1 failed · 2 usage · 3 regression · 4 inconclusive · 6 the delivery audit failed";
@@ -30,6 +31,8 @@ enum Action {
     Run(Box<super::run::RunArgs>),
     /// List the named workloads, and what each is for
     List(list::ListArgs),
+    /// Show kept results again: as tables, and as a page
+    Report(report::ReportArgs),
 }
 
 /// How results and progress are printed.
@@ -67,5 +70,6 @@ pub fn run(args: &BenchArgs, io: &Io) -> Result<u8, BenchError> {
     match &args.action {
         Action::Run(args) => super::run::run(args, io),
         Action::List(args) => list::run(args, io),
+        Action::Report(args) => report::run(args, io),
     }
 }

@@ -6,11 +6,13 @@
 //! | [`run`](mod@run), [`progress`] | `heddle bench run`, and what it shows meanwhile |
 //! | [`place`] | where results are kept |
 //! | [`list`] | `heddle bench list` |
+//! | [`report`] | `heddle bench report` |
 
 pub mod args;
 pub mod list;
 pub mod place;
 pub mod progress;
+pub mod report;
 pub mod run;
 
 pub use args::{BenchArgs, Io, run};

@@ -224,25 +224,6 @@ proptest! {
     }
 }
 
-proptest! {
-    #[test]
-    fn no_stamp_that_a_broker_makes_up_is_too_strange(
-        records in prop::collection::vec(
-            (0u32..3, 0u32..5, 0u32..5, prop::sample::select(vec![0, 1, 2, 9, 1 << 63, (1 << 63) + 1, u64::MAX - 1, u64::MAX]),
-             any::<i64>()),
-            0..60,
-        ),
-    ) {
-        let mut seen = Seen::new(RUN, 0, &[0, 1], PRODUCERS);
-        for (run, producer, lane, number, offset) in &records {
-            let stamp = Stamp { run: RUN - run / 2, ..stamp(*producer, *lane, *number) };
-            seen.on_record(lane % 2, *offset, Ok(stamp));
-        }
-        let found = reconcile(&[Acked::new(0, LANES)], &[seen], &lanes());
-        prop_assert_eq!(found.checked, records.len() as u64);
-    }
-}
-
 #[test]
 fn what_is_lost_at_the_end_is_found() {
     let fates = [(Fate::Fine, 0, 0), (Fate::Fine, 0, 0), (Fate::Lost, 0, 0), (Fate::Lost, 1, 1)];

@@ -6,6 +6,7 @@
 //! | `response.hgrm`, `service.hgrm`, `end-to-end.hgrm` | percentile tables of all runs together, for the plotter |
 //! | `response.hlog`, `end-to-end.hlog` | latencies by second, a tag for each client |
 //! | `service.hlog` | latencies by second, of all clients together |
+//! | `report.html` | the page |
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,9 @@ use crate::latency::Latencies;
 
 /// The file that the others can be made from again.
 pub const RESULT: &str = "result.json";
+
+/// The page.
+pub const PAGE: &str = "report.html";
 
 /// Writes all files of a report into a directory, which is made if need be, over those of an earlier report. What was not
 /// measured (end to end without consumers) has no file. Returns what was written.
@@ -63,6 +67,7 @@ pub fn save(dir: &Path, report: &Report) -> Result<Vec<PathBuf>, BenchError> {
         };
         write(&format!("{name}.hlog"), log.as_bytes())?;
     }
+    write(PAGE, crate::report::html(std::slice::from_ref(report)).as_bytes())?;
     Ok(written)
 }
 

@@ -8,7 +8,12 @@ pub const SATURATION: &str = "saturation: latency not comparable";
 
 /// The plan in a line: `steady · 1 producer, 2 consumers · 1 topic × 4 partitions · 1 KiB · acks=all · open loop 1 000/s`.
 pub fn line(plan: &Plan) -> String {
-    let mut parts = vec![plan.name.clone(), clients(plan)];
+    format!("{} · {}", plan.name, asked(plan))
+}
+
+/// The same without its name.
+pub fn asked(plan: &Plan) -> String {
+    let mut parts = vec![clients(plan)];
     parts.push(format!(
         "{} × {}",
         plural(u64::from(plan.topics), "topic"),
