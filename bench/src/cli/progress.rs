@@ -36,7 +36,7 @@ impl Progress {
         let course = Course { warm_up: plan.warm_up(), measured: plan.duration(), run: 1, runs };
         let bar = (io.progress && io.terminal).then(|| {
             let bar = ProgressBar::new(course.whole().as_millis() as u64);
-            if let Ok(style) = ProgressStyle::with_template("{bar:20} {wide_msg}") {
+            if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar}") {
                 bar.set_style(style);
             }
             bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
@@ -86,28 +86,26 @@ impl Course {
             }
     }
 
-    /// The run in a line.
+    /// The run in a line that fits 80 columns, but for what is not usual.
     fn line(&self, live: &Live) -> String {
-        let mut parts = Vec::new();
-        if self.runs > 1 {
-            parts.push(format!("run {}/{}", self.run, self.runs));
-        }
-        let seconds = |time: Duration| time.as_secs();
-        let of = format!("{} of {} s", seconds(live.elapsed), seconds(live.of));
-        parts.push(match (live.phase, &live.words) {
+        let run = match self.runs {
+            1 => String::new(),
+            runs => format!("run {}/{runs} ", self.run),
+        };
+        let of = format!("{} of {} s", live.elapsed.as_secs(), live.of.as_secs());
+        let at = match (live.phase, &live.words) {
             (Phase::Preparing, Some(words)) => words.clone(),
             (Phase::Preparing, None) => "preparing".to_owned(),
             (Phase::WarmUp, _) => format!("warm-up {of}"),
-            (Phase::Measuring, _) => format!("measuring {of}"),
+            (Phase::Measuring, _) => of,
             (Phase::Draining, Some(words)) => words.clone(),
             (Phase::Draining, None) => "waiting for the last records".to_owned(),
-        });
-        if live.phase != Phase::Preparing {
-            parts.extend(rates(live));
-        }
+        };
+        let mut parts = vec![run + &at];
         if live.phase == Phase::Measuring || live.phase == Phase::WarmUp {
             let left = self.whole().saturating_sub(self.done(live));
             parts.push(format!("eta {}", time(left)));
+            parts.extend(rates(live));
         }
         parts.join(" · ")
     }
@@ -119,7 +117,7 @@ fn rates(live: &Live) -> Vec<String> {
     let mut parts = Vec::new();
     if live.intended_per_second > 0.0 || live.acknowledged_per_second > 0.0 {
         parts.push(format!(
-            "{} records/s {}/s",
+            "{}/s {}/s",
             per_second(live.acknowledged_per_second),
             bytes(live.bytes_per_second)
         ));
@@ -128,13 +126,13 @@ fn rates(live: &Live) -> Vec<String> {
             value.map_or("n/a".to_owned(), |value| latency(value.as_nanos() as f64))
         };
         parts.push(format!("p50 {} p99 {}", at(0.5), at(0.99)));
+        if live.failed > 0 {
+            parts.push(format!("failed {}", count(live.failed)));
+        }
         parts.push(format!("backlog {}", count(live.backlog)));
     }
     if live.consumed_per_second > 0.0 {
         parts.push(format!("read {}/s", per_second(live.consumed_per_second)));
-    }
-    if live.failed > 0 {
-        parts.push(format!("failed {}", count(live.failed)));
     }
     parts
 }
@@ -181,8 +179,8 @@ mod tests {
         };
         assert_eq!(
             course().line(&live),
-            "run 2/5 · measuring 12 of 30 s · 51 200 records/s 50 MiB/s · p50 412 us p99 1.2 ms · \
-             backlog 1 212 · read 50 000/s · failed 3 · eta 2 min 3 s"
+            "run 2/5 12 of 30 s · eta 2 min 3 s · 51 200/s 50 MiB/s · p50 412 us p99 1.2 ms · failed 3 · \
+             backlog 1 212 · read 50 000/s"
         );
     }
 
@@ -192,7 +190,7 @@ mod tests {
         assert_eq!(once.line(&Live::default()), "preparing");
         let words = Some("producing a backlog, 3 of 5 GiB".to_owned());
         let preparing = Live { words, ..Live::default() };
-        assert_eq!(course().line(&preparing), "run 2/5 · producing a backlog, 3 of 5 GiB");
+        assert_eq!(course().line(&preparing), "run 2/5 producing a backlog, 3 of 5 GiB");
         let drain = once.line(&live(Phase::Draining, 1, 30));
         assert_eq!(drain, "waiting for the last records");
         let warm_up = once.line(&live(Phase::WarmUp, 2, 5));
