@@ -6,11 +6,12 @@
 //! method's documentation allows it.
 //!
 //! The facade: [`task`], [`sync`], [`time`], [`random`], [`buffer`], [`mod@file`], [`net`], [`mail`],
-//! [`blocking`], [`shard`], [`signal`], [`check`]. Behind it stand the executor, the timer wheel, the
+//! [`blocking`], [`shard`], [`signal`], [`check`], [`alloc`], [`stats`]. Behind it stand the executor, the timer wheel, the
 //! arena and the [`host`], the one place that performs I/O.
 //!
 //! This is the only crate that may say `unsafe`, and every such block says why it holds.
 
+pub mod alloc;
 pub mod blocking;
 pub mod buffer;
 pub mod check;
@@ -19,6 +20,7 @@ pub mod host;
 pub mod limits;
 pub mod mail;
 pub mod net;
+pub mod process;
 pub mod random;
 pub mod shard;
 pub mod signal;

@@ -9,9 +9,12 @@ use std::time::Duration;
 use crate::local;
 use crate::slab::Key;
 
-/// A point of the monotonic clock, in nanoseconds; comparable within one process only.
+/// A point of the monotonic clock, in nanoseconds: CLOCK_MONOTONIC, one clock for all threads and processes of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(u64);
+
+/// The beginning of the monotonic clock.
+pub const ORIGIN: Instant = Instant(0);
 
 impl Instant {
     /// Nanoseconds since the clock's own beginning.
@@ -55,9 +58,9 @@ impl Sub for Instant {
 
 fn read_clock(clock: libc::clockid_t) -> (i64, i64) {
     let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `t` is a valid timespec for the length of the call, and both clocks always exist.
+    // SAFETY: `t` is a valid timespec for the length of the call, and the clocks asked for always exist.
     let failed = unsafe { libc::clock_gettime(clock, &mut t) };
-    assert_eq!(failed, 0, "the monotonic and the real-time clock always exist");
+    assert_eq!(failed, 0, "these clocks always exist");
     (t.tv_sec, t.tv_nsec)
 }
 
@@ -69,6 +72,13 @@ pub fn now() -> Instant {
     }
     let (s, ns) = read_clock(libc::CLOCK_MONOTONIC);
     Instant(s as u64 * 1_000_000_000 + ns as u64)
+}
+
+/// Processor time that the calling thread has used, in the kernel and outside of it. Kernel workers that act for its
+/// ring have their own.
+pub fn thread_cpu() -> Duration {
+    let (s, ns) = read_clock(libc::CLOCK_THREAD_CPUTIME_ID);
+    Duration::new(s as u64, ns as u32)
 }
 
 /// Milliseconds since 1970-01-01 UTC by the system's calendar clock. Works on every thread.

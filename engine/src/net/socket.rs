@@ -24,6 +24,7 @@ use crate::limits::{RECEIVE_BUFFER_BYTES, RECEIVE_CHUNKS_MAX, SEND_INLINE_BYTES}
 use crate::slab::Key;
 use crate::stats::add;
 use crate::sync::Waiters;
+use crate::time::Instant;
 use crate::uring::{self, Descriptor, Outgoing, Ring};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,6 +59,8 @@ pub(super) struct State {
     pub once: u32,
     sending: Option<Sending>,
     send_error: Option<i32>,
+    /// When the last send that went well was over.
+    sent_at: Option<Instant>,
     pub senders: Waiters,
     /// The stream was dropped: sends are not continued.
     abandoned: bool,
@@ -85,6 +88,7 @@ impl Socket {
             once: 1,
             sending: None,
             send_error: None,
+            sent_at: None,
             senders: Waiters::default(),
             abandoned: false,
         };
@@ -291,7 +295,22 @@ impl Socket {
         }
     }
 
-    pub(crate) fn on_sent(self: &Rc<Self>, ring: &Ring, result: i32, mut outgoing: Box<Outgoing>) {
+    /// When the last send ended; `None` while one is in flight, after a failure, and before the first.
+    pub fn sent_at(&self) -> Option<Instant> {
+        let state = self.state.borrow();
+        match (state.sending, state.send_error) {
+            (None, None) => state.sent_at,
+            _ => None,
+        }
+    }
+
+    pub(crate) fn on_sent(
+        self: &Rc<Self>,
+        ring: &Ring,
+        result: i32,
+        mut outgoing: Box<Outgoing>,
+        at: Instant,
+    ) {
         let mut state = self.state.borrow_mut();
         let was_inline = state.sending.take().is_some_and(|s| s.inline);
         let whole = match result {
@@ -307,6 +326,7 @@ impl Socket {
             }
         };
         if outgoing.is_done() {
+            state.sent_at = Some(at);
             state.senders.wake_one();
             drop(state);
             drop(outgoing);

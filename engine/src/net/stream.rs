@@ -13,6 +13,7 @@ use super::socket::{End, Socket};
 use crate::buffer::{Block, Piece};
 use crate::local;
 use crate::remote::owned;
+use crate::time::Instant;
 use crate::uring::{self, Descriptor, Hold, Outgoing};
 
 struct Inner {
@@ -156,6 +157,13 @@ impl Stream {
         self.turn().await;
         self.inner.socket.pass_turn();
         self.inner.socket.send_error()
+    }
+
+    /// When the kernel had taken all bytes of the last send; `None` while a send is in flight, after one
+    /// failed, and before the first. Small sends are submitted with the loop's next call and leave during it:
+    /// for them it is the moment before that call.
+    pub fn sent_at(&self) -> Option<Instant> {
+        self.inner.socket.sent_at()
     }
 
     /// Waits until this is the first in line and no send is in flight. The caller sends or passes the turn.

@@ -71,6 +71,8 @@ pub(crate) struct Ring {
     inline_awaited: Cell<bool>,
     /// One of those holds another shard's memory: do not sleep on them for long.
     inline_foreign: Cell<bool>,
+    /// When the kernel was last entered with inline sends to submit: that is when they left.
+    entered: Cell<Option<time::Instant>>,
     ending: Cell<bool>,
     pub provided: Provided,
     pub features: Features,
@@ -100,6 +102,7 @@ impl Ring {
             inline: RefCell::default(),
             inline_awaited: Cell::new(false),
             inline_foreign: Cell::new(false),
+            entered: Cell::new(None),
             ending: Cell::new(false),
             provided,
             features,
@@ -368,6 +371,9 @@ impl Ring {
     fn enter_once(&self, want: usize, limit: Option<Duration>) {
         add(&self.counters.enters, 1);
         add(&self.counters.waits, u64::from(want > 0));
+        if self.has_inline() {
+            self.entered.set(Some(time::now()));
+        }
         let entered = {
             let ring = self.ring.borrow();
             match limit {
@@ -447,7 +453,8 @@ impl Ring {
                 unreachable!("only sends are inline")
             };
             let sent = outgoing.attempted() as i32;
-            socket.on_sent(self, sent, outgoing);
+            let at = self.entered.get().unwrap_or_else(time::now);
+            socket.on_sent(self, sent, outgoing, at);
         }
         let mut inline = self.inline.borrow_mut();
         if inline.is_empty() {
@@ -492,7 +499,7 @@ impl Ring {
                 let op = ops.remove(key).expect("it was just there");
                 drop(ops);
                 let Hold::Outgoing(outgoing) = op.hold else { unreachable!("sends hold theirs") };
-                socket.on_sent(self, result, outgoing);
+                socket.on_sent(self, result, outgoing, time::now());
             }
             Listener::Accept(acceptor) => {
                 let acceptor = acceptor.clone();
