@@ -1,8 +1,9 @@
 //! The broker: connections, shards, partitions, the metadata of the cluster, and the command line.
 //!
 //! Dependencies inside this crate point one way: pure modules (`limits`, `fetch`, `controller`'s
-//! image and records, `config`) <- `api` <- `shard` and `net` <- `server` <- `cli`.
+//! image and records, `config`, `observe`) <- `api` <- `shard` and `net` <- `admin` <- `server` <- `cli`.
 
+pub mod admin;
 pub mod api;
 #[expect(
     clippy::disallowed_methods,
@@ -16,5 +17,7 @@ pub mod controller;
 pub mod fetch;
 pub mod limits;
 pub mod net;
+pub mod observe;
 pub mod server;
 pub mod shard;
+pub mod version;

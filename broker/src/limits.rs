@@ -124,3 +124,30 @@ const _: () = assert!(
 );
 const _: () = assert!(CONFIG_VALUE_BYTES_MAX < u16::MAX as usize);
 const _: () = assert!(REPLICAS_MAX < u8::MAX as usize);
+
+/// Connections to the admin port. More are closed at once.
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+
+/// Bytes of the head of a request to the admin port.
+pub const ADMIN_HEAD_BYTES_MAX: usize = 8 << 10;
+
+/// Headers of such a request.
+pub const ADMIN_HEADERS_MAX: usize = 64;
+
+/// Time from its first byte to its last.
+pub const ADMIN_HEAD_MAX: Duration = Duration::from_secs(5);
+
+/// A connection to the admin port that is silent for this long is closed.
+pub const ADMIN_IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// Time a peer may take to read a response.
+pub const ADMIN_SEND_MAX: Duration = Duration::from_secs(30);
+
+/// Time other shards have to say what they know.
+pub const ADMIN_GATHER_MAX: Duration = Duration::from_secs(2);
+
+/// Time a page waits for one that is being made.
+pub const ADMIN_TURN_MAX: Duration = Duration::from_secs(10);
+
+/// Partitions of one shard that the metrics name one by one. 10,000 make some 4 MB of text.
+pub const ADMIN_PARTITIONS_PER_SHARD_MAX: usize = 10_000;

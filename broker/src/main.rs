@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
+use engine::alloc::Counting;
+
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Counting<mimalloc::MiMalloc> = Counting(mimalloc::MiMalloc);
 
 fn main() -> ExitCode {
     broker::cli::main()

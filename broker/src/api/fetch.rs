@@ -35,6 +35,7 @@ use crate::fetch::sessions::{Begin, Context, SessionError};
 use crate::limits::{FETCH_WAIT_MAX, PINNED_MEMORY_DIVISOR, PINNED_WAIT_MIN};
 use crate::net::connection::{Connection, Reply};
 use crate::net::either::{Either, either};
+use crate::observe::{ReadPath, Stage, Trace};
 use crate::shard::{Answer, Call, Found, ReadCall, ReadItem, Records, Shard, Watching};
 
 /// A fetch that was read and whose session, if any, has counted it.
@@ -106,7 +107,13 @@ impl Fetch {
     }
 
     /// Reads, waits as long as the client lets us, and puts the response together.
-    pub async fn run(self, shard: Rc<Shard>, connection: Rc<Connection>) -> Reply {
+    /// `trace` is told where the time goes.
+    pub async fn run(
+        self,
+        shard: Rc<Shard>,
+        connection: Rc<Connection>,
+        trace: &mut Trace,
+    ) -> Reply {
         let context = match &self.context {
             Ok(context) => context,
             Err(error) => return self.refused(*error),
@@ -124,8 +131,10 @@ impl Fetch {
             .collect();
         drop(image);
         let limit = self.limit(&shard, &connection).await;
-        self.gather(&shard, &connection, &mut parts, limit).await;
-        self.respond(&shard, &connection, context, parts, limit)
+        self.gather(&shard, &connection, &mut parts, limit, trace).await;
+        let reply = self.respond(&shard, &connection, context, parts, limit);
+        trace.mark(Stage::Read, time::now());
+        reply
     }
 
     /// How much this fetch may return now: less while earlier responses still pin memory.
@@ -150,13 +159,16 @@ impl Fetch {
         connection: &Connection,
         parts: &mut [Part],
         limit: Limit,
+        trace: &mut Trace,
     ) {
-        let deadline = time::now() + self.wait;
+        let now = time::now();
+        trace.mark(Stage::Queue, now);
+        let deadline = now + self.wait;
         let all: Vec<usize> = (0..parts.len()).filter(|&place| parts[place].log.is_ok()).collect();
         // A fetch that is likely to find something is spared the registration; one behind a fetch
         // that had to wait is likely to wait as well, and is spared the first of two reads.
         if !connection.fetch_waited.get() || !self.waits() {
-            self.read(shard, parts, &all, limit, 0).await;
+            self.read(shard, parts, &all, limit, 0, trace).await;
             if self.is_enough(parts) || !self.waits() || connection.is_finishing() {
                 return;
             }
@@ -171,7 +183,7 @@ impl Fetch {
                     watching.watch(log, place);
                 }
             }
-            self.read(shard, parts, &places, limit, self.min_bytes).await;
+            self.read(shard, parts, &places, limit, self.min_bytes, trace).await;
             if self.is_enough(parts) || connection.is_finishing() {
                 return;
             }
@@ -185,13 +197,14 @@ impl Fetch {
                 }
             }
             let is_over = !wait(&watching, connection, deadline).await;
+            trace.mark(Stage::Wait, time::now());
             for place in watching.take_fired() {
                 if !places.contains(&place) {
                     places.push(place);
                 }
             }
             if is_over {
-                self.read(shard, parts, &places, limit, 0).await;
+                self.read(shard, parts, &places, limit, 0, trace).await;
                 return;
             }
         }
@@ -223,6 +236,7 @@ impl Fetch {
         places: &[usize],
         limit: Limit,
         watch_below: usize,
+        trace: &mut Trace,
     ) {
         let mut groups: BTreeMap<ShardId, (Vec<usize>, Vec<ReadItem>)> = BTreeMap::new();
         for &place in places {
@@ -250,19 +264,33 @@ impl Fetch {
                 pending.push((places, shard.call_in(window, to, Call::Read(call))));
             }
         }
+        let reads_here = local.is_some();
         if let Some((places, reading)) = local {
             let found = reading.found_here().await;
             place_all(parts, places, found.into_iter().map(|found| found.map(Piece::Slice)));
         }
+        let here = time::now();
+        if pending.is_empty() {
+            trace.mark(Stage::Read, here);
+            return;
+        }
+        let mut there: Option<ReadPath> = None;
         for (places, pending) in pending {
             match pending.await {
-                Answer::Read(found) => {
+                Answer::Read(found, path) => {
                     let found = found.into_iter().map(|found| found.map(Piece::Parcel));
                     place_all(parts, places, found);
+                    there = there.filter(|other| other.done > path.done).or(Some(path));
                 }
                 _ => unreachable!("a call is answered in kind"),
             }
         }
+        // Along the way of the shard that was done last.
+        match there {
+            Some(there) if !reads_here || there.done > here => trace.follow_remote_read(&there),
+            _ => trace.mark(Stage::Read, here),
+        }
+        trace.mark(Stage::Hop, time::now());
     }
 
     fn refused(&self, error: SessionError) -> Reply {
@@ -290,6 +318,8 @@ impl Fetch {
             let (mut data, pieces) = self.partition(shard, key, part);
             let slices: Vec<&[u8]> = pieces.iter().map(|piece| &**piece).collect();
             data.records_bytes = remaining.take(&slices);
+            shard.observed.fetched_bytes.add(data.records_bytes as u64);
+            shard.observed.fetches_refused.add(u64::from(!data.error.is_none()));
             summaries.push(session::Found {
                 has_records: data.records_bytes > 0,
                 is_error: !data.error.is_none(),
@@ -304,7 +334,7 @@ impl Fetch {
             shard.sessions.borrow_mut().finish(context, &summaries, random, now_ms);
         let mut topics: Vec<TopicData<'_>> = Vec::new();
         let mut records = Vec::new();
-        let mut is_fenced = false;
+        let (mut is_fenced, mut fetched) = (false, 0);
         for (((data, pieces), (key, _)), included) in
             answers.into_iter().zip(&context.partitions).zip(included)
         {
@@ -312,6 +342,7 @@ impl Fetch {
                 continue;
             }
             is_fenced |= data.current_leader.is_some();
+            fetched += data.records_bytes;
             records.push((data.records_bytes, pieces));
             let topic = reference(&key.topic);
             match topics.last_mut() {
@@ -331,7 +362,9 @@ impl Fetch {
             node_endpoints,
         };
         let encoded = response.encode(self.asked.version, self.asked.correlation_id);
-        fetch_response::assemble(encoded, records)
+        let reply = fetch_response::assemble(encoded, records);
+        shard.observed.copied_fetch_bytes.add((fetched - reply.pinned) as u64);
+        reply
     }
 
     /// The answer for one partition but for the number of bytes, and its records.

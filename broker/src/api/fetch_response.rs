@@ -16,7 +16,7 @@ pub fn assemble(encoded: EncodedFetch, records: Vec<(usize, Vec<Piece>)>) -> Rep
         return encoded.bytes.into();
     }
     let mut records: Vec<Option<(usize, Vec<Piece>)>> = records.into_iter().map(Some).collect();
-    let mut reply = Reply { pieces: Vec::new(), pinned: 0 };
+    let mut reply = Reply { pieces: Vec::new(), pinned: 0, trace: None };
     let mut copied = Vec::new();
     let mut from = 0;
     for hole in &encoded.holes {

@@ -28,6 +28,7 @@ use super::partitions::log_of;
 use super::table::Asked;
 use crate::controller::{Image, Topic, TopicId};
 use crate::limits::{PRODUCE_TIMEOUT_MAX, PRODUCE_TIMEOUT_MIN};
+use crate::observe::{AppendPath, Stage, Trace};
 use crate::shard::{Answer, Call, Pending, ProduceCall, ProduceError, Produced, Shard};
 
 /// A produce whose batches are with their logs.
@@ -44,6 +45,8 @@ pub struct Started {
     local: Option<(Vec<usize>, Produced)>,
     /// Calls to other shards, and their places in `partitions`.
     remote: Vec<(Vec<usize>, Pending)>,
+    /// Where the request spent its time so far.
+    trace: Trace,
 }
 
 /// Batches for one shard, and their places in the request.
@@ -75,7 +78,12 @@ impl TopicName {
 }
 
 /// Gives every batch of the request in `frame` to its log. Waits only for the right to send mail.
-pub async fn start(shard: &Rc<Shard>, asked: Asked, frame: &Slice) -> Result<Started, Malformed> {
+pub async fn start(
+    shard: &Rc<Shard>,
+    asked: Asked,
+    frame: &Slice,
+    mut trace: Trace,
+) -> Result<Started, Malformed> {
     let request = ProduceRequest::decode(&frame[asked.body_at..], asked.version)?;
     let image = shard.image();
     let mut naming = Naming::Name;
@@ -112,8 +120,8 @@ pub async fn start(shard: &Rc<Shard>, asked: Asked, frame: &Slice) -> Result<Sta
     }
     let is_answered = request.acks != 0;
     let timeout = is_answered.then(|| timeout(request.timeout_ms));
-    let (local, remote) = hand_out(shard, groups, timeout).await;
-    Ok(Started { asked, is_answered, naming, topics, partitions, local, remote })
+    let (local, remote) = hand_out(shard, groups, timeout, &mut trace).await;
+    Ok(Started { asked, is_answered, naming, topics, partitions, local, remote, trace })
 }
 
 /// Hands batches to their owners. All windows are taken first, so that nothing is appended here
@@ -122,13 +130,21 @@ async fn hand_out(
     shard: &Rc<Shard>,
     groups: Vec<Group>,
     timeout: Option<Duration>,
+    trace: &mut Trace,
 ) -> (Option<(Vec<usize>, Produced)>, Vec<(Vec<usize>, Pending)>) {
     let mut windows = Vec::new();
+    let here = usize::from(shard.id.0);
+    let hops = groups.iter().enumerate().any(|(to, group)| to != here && !group.0.is_empty());
+    if hops {
+        trace.mark(Stage::Append, time::now());
+    }
     for (to, (places, _)) in groups.iter().enumerate() {
         let to = ShardId(to as u16);
         let is_remote = to != shard.id && !places.is_empty();
         windows.push(if is_remote { Some(shard.window(to).await) } else { None });
     }
+    let arrived = if hops { time::now() } else { trace.at() };
+    trace.mark(Stage::Hop, arrived);
     let mut local = None;
     let mut remote = Vec::new();
     for (to, ((places, batches), window)) in groups.into_iter().zip(windows).enumerate() {
@@ -142,8 +158,7 @@ async fn hand_out(
             None if !places.is_empty() => {
                 let append = |(log, batch): (LogId, Slice)| shard.append(&log, batch);
                 let appending = batches.into_iter().map(append).collect();
-                let deadline = timeout.map(|timeout| time::now() + timeout);
-                local = Some((places, Produced { appending, deadline }));
+                local = Some((places, Produced::begin(arrived, appending, timeout)));
             }
             None => {}
         }
@@ -152,22 +167,43 @@ async fn hand_out(
 }
 
 impl Started {
-    /// Waits for every acknowledgement.
-    pub async fn finish(mut self) -> Finished {
+    /// Waits for every acknowledgement. With where the request spent its time: along the way of the shard that was
+    /// done last.
+    pub async fn finish(mut self) -> (Finished, Trace) {
+        let mut here = None;
         if let Some((places, produced)) = self.local.take() {
-            self.place(places, produced.acknowledged().await);
+            let (results, path) = produced.acknowledged().await;
+            self.place(places, results);
+            here = Some(path);
         }
+        let mut there: Option<AppendPath> = None;
+        let hops = !self.remote.is_empty();
         for (places, pending) in std::mem::take(&mut self.remote) {
             match pending.await {
-                Answer::Produce(results) => self.place(places, results),
+                Answer::Produce(results, path) => {
+                    self.place(places, results);
+                    there = there.filter(|other| other.done > path.done).or(Some(path));
+                }
                 _ => unreachable!("a call is answered in kind"),
             }
         }
-        match self.is_answered {
+        let mut trace = self.trace;
+        match (here, there) {
+            (Some(here), there) if there.is_none_or(|there| there.done < here.done) => {
+                trace.follow_append(&here);
+            }
+            (_, Some(there)) => trace.follow_remote_append(&there),
+            (_, None) => trace.mark(Stage::Append, time::now()),
+        }
+        if hops {
+            trace.mark(Stage::Hop, time::now());
+        }
+        let finished = match self.is_answered {
             true => Finished::Answer(self.encode()),
             false if self.is_refused() => Finished::Close,
             false => Finished::Silent,
-        }
+        };
+        (finished, trace)
     }
 
     fn place(&mut self, places: Vec<usize>, results: Vec<Result<Appended, ProduceError>>) {

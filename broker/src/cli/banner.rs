@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::host::HostWarning;
 use super::output::{bytes, plural};
+use crate::version::version;
 
 /// What the banner tells.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub struct Facts {
     pub cluster_id: String,
     /// The listeners: what is bound, what is advertised.
     pub listeners: Vec<(String, SocketAddr, String)>,
+    /// Where the admin port is; `None` without one, or why there is none.
+    pub admin: Result<Option<SocketAddr>, String>,
     /// The data directory.
     pub data_dir: PathBuf,
     /// The type of the file system below it, and the device.
@@ -51,12 +54,6 @@ pub struct Facts {
     pub example: Option<String>,
 }
 
-/// `heddle 0.1.0 (rev 3fce3b5, release)`.
-pub fn version() -> String {
-    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
-    format!("{} (rev {}, {profile})", env!("CARGO_PKG_VERSION"), env!("GIT_REVISION"))
-}
-
 /// Lines of offline partitions that are shown; the log has all of them.
 const OFFLINE_SHOWN: usize = 4;
 
@@ -73,6 +70,11 @@ pub fn banner(facts: &Facts) -> String {
     );
     for (name, bound, advertised) in &facts.listeners {
         row("kafka", &format!("{bound} ({name})   advertised {advertised}"));
+    }
+    match &facts.admin {
+        Ok(Some(address)) => row("admin", &format!("http://{address}/metrics")),
+        Ok(None) => {}
+        Err(why) => row("admin", &format!("none: {why}")),
     }
     row("data", &data(facts));
     if facts.is_new {
@@ -160,6 +162,7 @@ mod tests {
                 "127.0.0.1:9092".parse().expect("an address"),
                 "127.0.0.1:9092".into(),
             )],
+            admin: Ok(Some("127.0.0.1:9644".parse().expect("an address"))),
             data_dir: "./data".into(),
             file_system: Some(("ext4".into(), "/dev/vda".into())),
             free_bytes: Some(76 << 30),
@@ -194,6 +197,7 @@ mod tests {
             rest,
             "\
 kafka      127.0.0.1:9092 (PLAINTEXT)   advertised 127.0.0.1:9092
+admin      http://127.0.0.1:9644/metrics
 data       ./data   ext4 on /dev/vda, 76.0 GiB free, O_DIRECT yes
            formatted by this start, as the directory was empty
 shards     2 on 2 cores, 256.0 MiB memory each

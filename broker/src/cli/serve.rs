@@ -28,6 +28,9 @@ pub struct ServeArgs {
     /// The address clients are told: sets advertised.listeners
     #[arg(long, value_name = "HOST:PORT")]
     advertise: Option<String>,
+    /// Where metrics and health are served over HTTP: sets admin.listener
+    #[arg(long, value_name = "HOST:PORT")]
+    admin: Option<String>,
     /// The data directory: sets log.dirs
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -42,8 +45,9 @@ pub struct ServeArgs {
 impl ServeArgs {
     /// Whether anything was given.
     pub fn is_empty(&self) -> bool {
-        let ServeArgs { config, listen, advertise, data, shards, overrides } = self;
-        let options = config.is_some() || listen.is_some() || advertise.is_some();
+        let ServeArgs { config, listen, advertise, admin, data, shards, overrides } = self;
+        let network = listen.is_some() || advertise.is_some() || admin.is_some();
+        let options = config.is_some() || network;
         !(options || data.is_some() || shards.is_some() || !overrides.is_empty())
     }
 
@@ -55,6 +59,7 @@ impl ServeArgs {
         let mut flags: Vec<Flag> = [
             flag("--listen", "listeners", self.listen.clone()),
             flag("--advertise", "advertised.listeners", self.advertise.clone()),
+            flag("--admin", "admin.listener", self.admin.clone()),
             flag("--data", "log.dirs", data),
             flag("--shards", "shards", self.shards.map(|shards| shards.to_string())),
         ]
@@ -124,6 +129,7 @@ fn log_ready(started: &Started) {
         generation = started.generation,
         shards = started.shards,
         listening = listening.join(","),
+        admin = started.admin.as_ref().ok().copied().flatten().map(tracing::field::display),
         took_ms = started.took.as_millis() as u64,
         "ready"
     );
@@ -147,6 +153,7 @@ fn facts(config: &BrokerConfig, started: &Started, cores: usize) -> Facts {
             .iter()
             .map(|l| (l.name.clone(), l.address, l.advertised.to_string()))
             .collect(),
+        admin: started.admin.clone(),
         data_dir: config.data_dir.clone(),
         file_system: file_system.map(|found| (found.kind.clone(), found.device.clone())),
         free_bytes: started.free_bytes,

@@ -8,7 +8,7 @@ use storage::durability::Durability;
 use storage::limits::JOURNAL_FILES_MIN;
 
 use super::error::ConfigError;
-use super::listener::{self, Listener};
+use super::listener::{self, Endpoint, Listener};
 use super::property::{Property, Value};
 use super::registry;
 use super::source::{Setting, Source};
@@ -32,6 +32,10 @@ pub struct BrokerConfig {
     pub cluster_id: Option<String>,
     /// What to bind and what to advertise, at least one.
     pub listeners: Vec<Listener>,
+    /// Where the admin port is; `None` without one.
+    pub admin_listener: Option<Endpoint>,
+    /// Whether that was said, and not only the default.
+    pub admin_is_set: bool,
     /// The data directory.
     pub data_dir: PathBuf,
     /// How many shards; 0 is one per core.
@@ -114,6 +118,10 @@ impl BrokerConfig {
             errors.push(error);
             Vec::new()
         });
+        let admin_listener = reader.admin().unwrap_or_else(|error| {
+            errors.push(error);
+            None
+        });
         let data_dir = reader.data_dir().unwrap_or_else(|error| {
             errors.push(error);
             PathBuf::new()
@@ -141,6 +149,8 @@ impl BrokerConfig {
             node_id: reader.number("node.id") as i32,
             cluster_id: reader.text("cluster.id").map(str::to_owned),
             listeners,
+            admin_listener,
+            admin_is_set: reader.source("admin.listener") != Source::Default,
             data_dir,
             shards: reader.size("shards"),
             shard_cores,
@@ -298,6 +308,16 @@ impl Reader<'_> {
         })
     }
 
+    fn admin(&self) -> Result<Option<Endpoint>, ConfigError> {
+        const NAME: &str = "admin.listener";
+        let Some(text) = self.text(NAME) else { return Ok(None) };
+        let endpoint = Endpoint::parse(text, None).map_err(|why| {
+            let property = registry::find_broker(NAME).expect("it is declared");
+            ConfigError::bad_value(property, why, self.source(NAME))
+        })?;
+        Ok(Some(endpoint))
+    }
+
     fn data_dir(&self) -> Result<PathBuf, ConfigError> {
         match self.list("log.dirs").unwrap_or_default() {
             [one] => Ok(one.into()),
@@ -419,8 +439,23 @@ mod tests {
         let config = BrokerConfig::with(&[]).expect("defaults are valid");
         assert_eq!(config.listeners[0].bind.to_string(), "127.0.0.1:9092");
         assert_eq!(config.data_dir, PathBuf::from("./data"));
+        let admin = config.admin_listener.as_ref().expect("the default has one");
+        assert_eq!((admin.to_string().as_str(), config.admin_is_set), ("127.0.0.1:9644", false));
         assert_eq!(config.ack_durability, Durability::Device);
         assert_eq!(config.setting("broker.id").expect("an alias").source, Source::Default);
+    }
+
+    #[test]
+    fn the_admin_port_is_what_was_said() {
+        let admin = |value: &str| {
+            let config = BrokerConfig::with(&[("admin.listener", value)]).expect("a valid value");
+            (config.admin_listener.map(|endpoint| endpoint.to_string()), config.admin_is_set)
+        };
+        assert_eq!(admin("[::1]:0"), (Some("[::1]:0".into()), true));
+        assert_eq!(admin("127.0.0.1:9644"), (Some("127.0.0.1:9644".into()), true));
+        assert_eq!(admin(""), (None, true));
+        let refused = why(&[("admin.listener", "somewhere")]);
+        assert!(refused[0].contains("`somewhere` has no port: write host:port"), "{refused:?}");
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::limits::{
     CONNECTION_PINNED_BYTES_MAX, CONNECTION_REQUEST_BYTES_MAX, FRAME_RATE_BYTES_MIN,
     FRAME_STALL_MAX, REPLIES_PER_SEND_MAX, REQUESTS_PER_CONNECTION_MAX, SHUTDOWN_GRACE,
 };
+use crate::observe::{Observed, Stage, Timed, Trace};
 use crate::shard::{Mail, Shard};
 
 /// The shard that accepts and keeps the books of all connections.
@@ -35,11 +36,13 @@ pub struct Reply {
     pub pieces: Vec<Piece>,
     /// Record bytes in `pieces` that lie in the store's buffers.
     pub pinned: usize,
+    /// Where its request spent its time, if it is timed.
+    pub trace: Option<(Timed, Trace)>,
 }
 
 impl From<Vec<u8>> for Reply {
     fn from(frame: Vec<u8>) -> Reply {
-        Reply { pieces: vec![Piece::Vec(frame)], pinned: 0 }
+        Reply { pieces: vec![Piece::Vec(frame)], pinned: 0, trace: None }
     }
 }
 
@@ -53,6 +56,9 @@ pub struct Connection {
     pub fetch_waited: Cell<bool>,
     pub(super) stream: Stream,
     replies: RefCell<ReplyOrder<Reply>>,
+    /// The timed requests whose responses are in the last send.
+    sent: RefCell<Vec<(Timed, Trace)>>,
+    observed: Rc<Observed>,
     /// A reply may leave, or the connection closes.
     writer_wake: Notify,
     /// Something outstanding got less, or the connection closes.
@@ -80,6 +86,7 @@ pub struct Request {
     ticket: Option<Ticket>,
     bytes: usize,
     memory: Option<Permit>,
+    trace: Option<(Timed, Trace)>,
 }
 
 /// Serves a connection placed on this shard, in tasks of its own.
@@ -94,9 +101,12 @@ async fn serve(shard: Rc<Shard>, accepted: Accepted, listener: usize) {
         listener,
         accepted.into_stream(),
         shard.connections.pinned.clone(),
+        shard.observed.clone(),
     ));
     if let Some(id) = shard.connections.open(connection.clone()) {
+        shard.observed.connections_opened.add(1);
         connection.run(&shard).await;
+        shard.observed.connections_closed.add(1);
         shard.connections.closed(id);
     }
     match shard.id == ACCEPTING {
@@ -111,6 +121,7 @@ impl Connection {
         listener: usize,
         stream: Stream,
         pinned_here: Rc<Pinned>,
+        observed: Rc<Observed>,
     ) -> Connection {
         Connection {
             peer,
@@ -118,6 +129,8 @@ impl Connection {
             fetch_waited: Cell::new(false),
             stream,
             replies: RefCell::default(),
+            sent: RefCell::default(),
+            observed,
             writer_wake: Notify::default(),
             reader_wake: Notify::default(),
             closed: Notify::default(),
@@ -135,6 +148,9 @@ impl Connection {
     async fn run(self: &Rc<Self>, shard: &Rc<Shard>) {
         let writer = task::spawn(Queue::Produce, self.clone().write());
         let end = reader::read(shard, self).await;
+        if end.complaint().is_some() {
+            self.observed.complaints.add(1);
+        }
         if let Some(words) = end.complaint()
             && let Some(held_back) = shard.connections.complaints.take()
         {
@@ -155,6 +171,7 @@ impl Connection {
         self.shutdown();
         writer.await;
         self.stream.clone().close().await;
+        self.settle();
         // Replies that never left go, and with them what they pin.
         *self.replies.borrow_mut() = ReplyOrder::default();
         self.release(self.pinned_bytes.get());
@@ -164,6 +181,7 @@ impl Connection {
     async fn write(self: Rc<Self>) {
         let mut ready = Vec::new();
         let mut queued = VecDeque::new();
+        let mut traces = Vec::new();
         // Bytes pinned by the send that is under way: the socket takes them after `send` returns.
         let mut pinned = 0;
         while !self.is_closed.get() {
@@ -176,17 +194,28 @@ impl Connection {
                 let count = queued.len().min(REPLIES_PER_SEND_MAX);
                 let mut pieces = Vec::new();
                 let mut pinned_next = 0;
+                let mut bytes = 0;
                 for reply in queued.drain(..count) {
-                    let Reply { pieces: of_reply, pinned: by_reply } = reply;
+                    let Reply { pieces: of_reply, pinned: by_reply, trace } = reply;
+                    bytes += of_reply.iter().map(|piece| piece.len()).sum::<usize>();
                     pieces.extend(of_reply);
                     pinned_next += by_reply;
+                    traces.extend(trace);
                 }
-                // Waits for the send before it.
-                let sent = self.stream.send(pieces).await;
+                // Waits for the send before it, which is then accounted for.
+                let mut sent = self.stream.flush().await;
+                self.settle();
+                if sent.is_ok() {
+                    sent = self.stream.send(pieces).await;
+                    self.observed.sent_bytes.add(bytes as u64);
+                }
+                std::mem::swap(&mut *self.sent.borrow_mut(), &mut traces);
+                traces.clear();
                 self.release(std::mem::replace(&mut pinned, pinned_next));
                 sent
             } else if pinned > 0 {
                 let sent = self.stream.flush().await;
+                self.settle();
                 self.release(std::mem::take(&mut pinned));
                 sent
             } else {
@@ -203,6 +232,16 @@ impl Connection {
         }
     }
 
+    /// Accounts for the requests whose responses the kernel has taken by now. Nobody is woken for that, so it happens
+    /// before the next send, when the connection closes, and when somebody asks for the timings.
+    pub(super) fn settle(&self) {
+        let Some(at) = self.stream.sent_at() else { return };
+        for (timed, mut trace) in self.sent.borrow_mut().drain(..) {
+            trace.mark(Stage::Send, at);
+            self.observed.on_answered(timed, &trace);
+        }
+    }
+
     /// Bytes of replies are no longer pinned.
     fn release(&self, pinned: usize) {
         self.pinned_bytes.set(self.pinned_bytes.get() - pinned);
@@ -214,7 +253,7 @@ impl Connection {
     pub(super) fn begin(self: &Rc<Self>, bytes: usize) -> Request {
         self.request_bytes.set(self.request_bytes.get() + bytes);
         let ticket = Some(self.replies.borrow_mut().reserve());
-        Request { connection: self.clone(), ticket, bytes, memory: None }
+        Request { connection: self.clone(), ticket, bytes, memory: None, trace: None }
     }
 
     /// Waits until a request of `bytes` may be read: always when nothing is outstanding.
@@ -262,21 +301,23 @@ impl Connection {
         }
     }
 
-    /// Notes that bytes arrived.
-    pub(super) fn on_received(&self) {
-        self.last_active.set(time::now());
+    /// Notes that bytes arrived: now, which it returns.
+    pub(super) fn on_received(&self) -> Instant {
+        let now = time::now();
+        self.last_active.set(now);
+        now
     }
 
-    /// Notes that a frame is being received; `length` is 0 while it is unknown or small.
-    pub(super) fn on_frame_begun(&self, length: usize) {
+    /// Notes that a frame is being received since `now`; `length` is 0 while it is unknown or small.
+    pub(super) fn on_frame_begun(&self, length: usize, now: Instant) {
         if self.frame.get().is_none() {
-            self.frame.set(Some((time::now(), length)));
+            self.frame.set(Some((now, length)));
         }
     }
 
-    /// Notes that the frame in progress is complete.
-    pub(super) fn on_frame_complete(&self) {
-        self.frame.set(None);
+    /// Notes that the frame in progress is complete. When it began, if it did not arrive in one piece.
+    pub(super) fn on_frame_complete(&self) -> Option<Instant> {
+        self.frame.take().map(|(began, _)| began)
     }
 
     /// Closes the connection if it is idle, or a frame or a send has stalled.
@@ -324,9 +365,15 @@ impl Request {
         self.memory = Some(memory);
     }
 
+    /// Says where it spent its time until now: what follows is the sending of its response.
+    pub(super) fn time(&mut self, timed: Timed, trace: Trace) {
+        self.trace = Some((timed, trace));
+    }
+
     /// Hands in the response. It leaves when those before it have left.
     pub fn answer(mut self, reply: impl Into<Reply>) {
-        let reply = reply.into();
+        let mut reply = reply.into();
+        reply.trace = self.trace.take();
         let connection = &self.connection;
         if !connection.is_closed() {
             connection.pinned_bytes.set(connection.pinned_bytes.get() + reply.pinned);
@@ -336,7 +383,11 @@ impl Request {
     }
 
     /// The request has no response.
-    pub fn answer_nothing(self) {}
+    pub fn answer_nothing(self) {
+        if let Some((timed, trace)) = &self.trace {
+            self.connection.observed.on_answered(*timed, trace);
+        }
+    }
 
     /// The request failed and has no response to say so in: the connection closes.
     pub fn fail(self) {

@@ -61,6 +61,11 @@ impl Connections {
         Some(id)
     }
 
+    /// Accounts for all responses that the kernel has taken by now.
+    pub fn settle(&self) {
+        self.open.borrow().values().for_each(|connection| connection.settle());
+    }
+
     /// Takes a connection out.
     pub fn closed(&self, id: u64) {
         let mut open = self.open.borrow_mut();

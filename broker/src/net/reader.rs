@@ -10,6 +10,7 @@ use bytes::Bytes;
 use engine::buffer::{self, Slice};
 use engine::sync::Permit;
 use engine::task::{self, Queue};
+use engine::time;
 use protocol::frame::{Frame, FrameReader};
 use protocol::header::{HeaderError, RequestHeader, answers_unsupported_version};
 use protocol::{ApiKey, api_versions};
@@ -20,6 +21,7 @@ use crate::api::fetch::Fetch;
 use crate::api::produce::{self, Finished};
 use crate::api::table::{self, Asked};
 use crate::limits::REQUEST_MEMORY_DIVISOR;
+use crate::observe::{Stage, Timed, Trace};
 use crate::shard::Shard;
 
 /// Why no more is read from a connection.
@@ -72,29 +74,34 @@ async fn try_read(shard: &Rc<Shard>, connection: &Rc<Connection>) -> Result<End,
             Either::First(_) => return Ok(End::Closed),
             Either::Second(()) => return Ok(End::Finished),
         };
-        connection.on_received();
+        let arrived = connection.on_received();
         let mut input = &chunk[..];
         loop {
             let found =
                 frames.next(&mut input).map_err(|error| End::Complaint(error.to_string()))?;
+            let mut trace = Trace::begin(match found {
+                None => break,
+                Some(_) => connection.on_frame_complete().unwrap_or(arrived),
+            });
+            trace.mark(Stage::Receive, arrived);
             let body = match found {
                 None => break,
                 Some(Frame::Small(bytes)) => {
-                    connection.on_frame_complete();
+                    shard.observed.copied_receive_bytes.add(bytes.len() as u64);
                     connection.room(bytes.len()).await;
                     Body::Small(bytes)
                 }
                 Some(Frame::Large { length, head }) => {
-                    receive(shard, connection, length, head).await?
+                    receive(shard, connection, length, head, &mut trace).await?
                 }
             };
             if connection.is_finishing() {
                 return Ok(End::Finished);
             }
-            start(shard, connection, body).await?;
+            start(shard, connection, body, trace).await?;
         }
         if !frames.at_boundary() {
-            connection.on_frame_begun(0);
+            connection.on_frame_begun(0, arrived);
         }
     }
 }
@@ -105,9 +112,9 @@ async fn receive(
     connection: &Rc<Connection>,
     length: usize,
     head: &[u8],
+    trace: &mut Trace,
 ) -> Result<Body, End> {
-    // The peer is not to blame for the time it waits for us.
-    connection.on_frame_complete();
+    // The peer is not to blame for the time it waits for us: its frame is complete until there is room.
     connection.room(length).await;
     let share = (shard.config.shard_memory_bytes / REQUEST_MEMORY_DIVISOR) as u64;
     let permit = shard.request_memory.acquire((length as u64).min(share)).await;
@@ -117,21 +124,29 @@ async fn receive(
         return Err(End::Complaint(words));
     };
     block[..head.len()].copy_from_slice(head);
+    shard.observed.copied_receive_bytes.add(head.len() as u64);
     if head.len() < length {
-        connection.on_frame_begun(length);
+        let now = time::now();
+        trace.mark(Stage::Queue, now);
+        connection.on_frame_begun(length, now);
         let (received, filled) = connection.stream.recv_exact(block, head.len(), length).await;
         if received.is_err() {
             return Err(End::Closed);
         }
         block = filled;
-        connection.on_received();
+        trace.mark(Stage::Receive, connection.on_received());
         connection.on_frame_complete();
     }
     Ok(Body::Large(block.freeze(length), permit))
 }
 
 /// Starts one request; everything but Produce and Fetch is also finished here.
-async fn start(shard: &Rc<Shard>, connection: &Rc<Connection>, body: Body) -> Result<(), End> {
+async fn start(
+    shard: &Rc<Shard>,
+    connection: &Rc<Connection>,
+    body: Body,
+    mut trace: Trace,
+) -> Result<(), End> {
     let bytes: &[u8] = match &body {
         Body::Small(bytes) => bytes,
         Body::Large(slice, _) => slice,
@@ -147,6 +162,7 @@ async fn start(shard: &Rc<Shard>, connection: &Rc<Connection>, body: Body) -> Re
         }
         Err(error) => return Err(End::Complaint(error.to_string())),
     };
+    shard.observed.on_request(asked.key, size_of::<i32>() + bytes.len());
     let mut request = connection.begin(bytes.len());
     let malformed = |what: &dyn std::fmt::Display| {
         End::Complaint(format!("{:?} version {}: {what}", asked.key, asked.version))
@@ -160,13 +176,14 @@ async fn start(shard: &Rc<Shard>, connection: &Rc<Connection>, body: Body) -> Re
                     slice
                 }
             };
-            let started = produce::start(shard, asked, &frame).await;
+            trace.mark(Stage::Queue, time::now());
+            let started = produce::start(shard, asked, &frame, trace).await;
             let started = started.map_err(|error| malformed(&error))?;
             task::spawn(Queue::Produce, finish_produce(started, request));
         }
         ApiKey::Fetch => {
             let fetch = Fetch::begin(shard, asked, bytes).map_err(|error| malformed(&error))?;
-            task::spawn(Queue::Fetch, run_fetch(fetch, shard.clone(), request));
+            task::spawn(Queue::Fetch, run_fetch(fetch, shard.clone(), request, trace));
         }
         _ => {
             let bytes = match body {
@@ -184,15 +201,18 @@ async fn start(shard: &Rc<Shard>, connection: &Rc<Connection>, body: Body) -> Re
     Ok(())
 }
 
-async fn finish_produce(started: produce::Started, request: Request) {
-    match started.finish().await {
+async fn finish_produce(started: produce::Started, mut request: Request) {
+    let (finished, trace) = started.finish().await;
+    request.time(Timed::Produce, trace);
+    match finished {
         Finished::Answer(frame) => request.answer(frame),
         Finished::Silent => request.answer_nothing(),
         Finished::Close => request.fail(),
     }
 }
 
-async fn run_fetch(fetch: Fetch, shard: Rc<Shard>, request: Request) {
-    let reply = fetch.run(shard, request.connection().clone()).await;
+async fn run_fetch(fetch: Fetch, shard: Rc<Shard>, mut request: Request, mut trace: Trace) {
+    let reply = fetch.run(shard, request.connection().clone(), &mut trace).await;
+    request.time(Timed::Fetch, trace);
     request.answer(reply);
 }

@@ -28,6 +28,14 @@ pub enum ServerError {
         /// Why not.
         error: io::Error,
     },
+    /// The admin port could not be bound where it was set to be.
+    #[error("HDL-NET-011: cannot listen on {endpoint} for the admin port: {error}. {}", admin_fix(.error))]
+    BindAdmin {
+        /// What was to be bound.
+        endpoint: Endpoint,
+        /// Why not.
+        error: io::Error,
+    },
     /// Another shard did not start.
     #[error("shard {shard} did not start: {words}")]
     Shard {
@@ -39,6 +47,16 @@ pub enum ServerError {
     /// The process is not told when to stop.
     #[error("HDL-SYS-001: signals cannot be received: {0}")]
     Signal(io::Error),
+}
+
+fn admin_fix(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "Another process has this port: stop it (`ss -ltnp` names it), choose another with \
+             --admin HOST:PORT, or go without: `admin.listener=`."
+        }
+        _ => "Check `admin.listener`.",
+    }
 }
 
 fn bind_fix(error: &io::Error) -> &'static str {

@@ -26,6 +26,8 @@ use super::publish::publish;
 use super::run::{BoundListener, Ready, Started};
 use super::setup;
 use super::stop;
+use crate::admin::pages::Doing;
+use crate::admin::{Admin, port};
 use crate::api::context::OfflinePartitions;
 use crate::config::BrokerConfig;
 use crate::controller::{Controller, Image, Rules, TopicId};
@@ -93,6 +95,7 @@ struct Serving {
     controller: Rc<Controller>,
     commands: JoinHandle<()>,
     accepting: Vec<JoinHandle<()>>,
+    admin: Rc<Admin>,
     started: Started,
 }
 
@@ -105,6 +108,15 @@ async fn start(
     let opened = Node::open(&config.data_dir, &setup::node_options(&config)).await?;
     let node = opened.node;
     let sockets = listeners::bind(&config.listeners).await?;
+    let admin = Rc::new(Admin::default());
+    let bound = listeners::bind_admin(&config).await?;
+    let admin_address = match &bound {
+        Ok(listener) => Ok(listener.as_ref().map(Listener::local_addr)),
+        Err(why) => Err(why.clone()),
+    };
+    if let Ok(Some(listener)) = bound {
+        task::spawn(Queue::Background, port::run(admin.clone(), listener));
+    }
     let cluster_id = node.superblock().cluster_id.clone();
     let dir = config.data_dir.join("metadata");
     let controller = Controller::open(&dir, &cluster_id, Rules::of(&config)).await?;
@@ -167,6 +179,7 @@ async fn start(
         generation: generation.0,
         shards,
         listeners: sockets.iter().map(|(_, bound)| bound.clone()).collect(),
+        admin: admin_address,
         topics: image.topic_count(),
         partitions: image.partition_count(),
         is_new: opened.formatted,
@@ -179,7 +192,8 @@ async fn start(
         took: began.elapsed(),
     };
     let accepting = accept(&shard, sockets);
-    Ok(Serving { node, shard, controller, commands, accepting, started })
+    admin.set(Doing::Serving(shard.clone()));
+    Ok(Serving { node, shard, controller, commands, accepting, admin, started })
 }
 
 fn accept(shard: &Rc<Shard>, sockets: Vec<(Listener, BoundListener)>) -> Vec<JoinHandle<()>> {
@@ -200,6 +214,7 @@ fn offline_lines(image: &Image, report: &RecoveryReport) -> Vec<String> {
 
 impl Serving {
     async fn stop(self, others: &Others) -> Result<(), ServerError> {
+        self.admin.set(Doing::Stopping);
         for accepting in self.accepting {
             accepting.cancel();
         }

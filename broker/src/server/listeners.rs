@@ -9,7 +9,7 @@ use engine::time;
 
 use super::error::ServerError;
 use super::run::BoundListener;
-use crate::config::{self, Endpoint};
+use crate::config::{self, BrokerConfig, Endpoint};
 
 /// Binds each listener, in the order of the configuration.
 pub(super) async fn bind(
@@ -18,7 +18,7 @@ pub(super) async fn bind(
     let mut bound = Vec::with_capacity(listeners.len());
     for listener in listeners {
         let failed = |error| ServerError::Bind { endpoint: listener.bind.clone(), error };
-        let socket = bind_patiently(&listener.bind).await.map_err(failed)?;
+        let socket = bind_patiently(&listener.bind, PORT_WAIT).await.map_err(failed)?;
         let address = socket.local_addr();
         let mut advertised = listener.advertised.clone();
         if advertised.port == 0 {
@@ -30,25 +30,51 @@ pub(super) async fn bind(
     Ok(bound)
 }
 
+/// Binds the admin port. The default may be taken, by another broker of this host: then there is none, and the warning says
+/// why. A port that was set has to be had.
+pub(super) async fn bind_admin(
+    config: &BrokerConfig,
+) -> Result<Result<Option<Listener>, String>, ServerError> {
+    let Some(endpoint) = &config.admin_listener else { return Ok(Ok(None)) };
+    if config.admin_is_set {
+        let failed = |error| ServerError::BindAdmin { endpoint: endpoint.clone(), error };
+        return bind_patiently(endpoint, ADMIN_WAIT).await.map(Some).map(Ok).map_err(failed);
+    }
+    match bind_one(endpoint).await {
+        Ok(listener) => Ok(Ok(Some(listener))),
+        Err(error) => {
+            let cause = match error.kind() {
+                io::ErrorKind::AddrInUse => "another process has it".to_owned(),
+                _ => error.to_string(),
+            };
+            let why = format!("{endpoint} cannot be had ({cause}); set another with --admin");
+            tracing::warn!("HDL-NET-012: no admin port: {why}");
+            Ok(Err(why))
+        }
+    }
+}
+
 /// How long a port that is in use is waited for. After a kill the kernel takes a moment to let go of
 /// the process's rings, and with the accept in them of the port: 50 to 300 ms were seen, and more than two seconds
 /// where seven processes wait for each core.
 const PORT_WAIT: Duration = Duration::from_secs(10);
 /// After this long it is worth a line in the log.
 const PORT_WAIT_SILENT: Duration = Duration::from_secs(1);
+/// The admin port of a predecessor goes away together with the others, which were waited for before.
+const ADMIN_WAIT: Duration = Duration::from_secs(2);
 const PORT_PAUSE: Duration = Duration::from_millis(20);
 
 /// Binds, waiting for a predecessor that is still going away.
-async fn bind_patiently(endpoint: &Endpoint) -> io::Result<Listener> {
+async fn bind_patiently(endpoint: &Endpoint, patience: Duration) -> io::Result<Listener> {
     let (began, mut told) = (time::now(), false);
     loop {
         match bind_one(endpoint).await {
             Err(error)
-                if error.kind() == io::ErrorKind::AddrInUse && began.elapsed() < PORT_WAIT =>
+                if error.kind() == io::ErrorKind::AddrInUse && began.elapsed() < patience =>
             {
                 if !told && began.elapsed() > PORT_WAIT_SILENT {
                     told = true;
-                    tracing::warn!(%endpoint, "the port is in use; waiting {PORT_WAIT:?} for it in all");
+                    tracing::warn!(%endpoint, "the port is in use; waiting {patience:?} for it in all");
                 }
                 time::sleep(PORT_PAUSE).await;
             }

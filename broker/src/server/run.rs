@@ -30,6 +30,8 @@ pub struct Started {
     pub shards: usize,
     /// What is listened on.
     pub listeners: Vec<BoundListener>,
+    /// Where the admin port is; `None` without one, or why the default is not there.
+    pub admin: Result<Option<SocketAddr>, String>,
     /// Topics there are.
     pub topics: usize,
     /// Partitions there are.

@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use engine::buffer::Piece;
 use engine::sync::{Receiver, Sender, oneshot};
@@ -22,11 +23,19 @@ use storage::store::LogHandle;
 use super::mail::{Answer, ProduceCall, ProduceError};
 use super::shard::Shard;
 use crate::limits::APPENDS_WAITING_MAX;
+use crate::observe::AppendPath;
 
 /// A batch that waits for room in its log.
 pub(super) struct Waiting {
     batch: Piece,
-    answer: Sender<Result<Appended, ProduceError>>,
+    answer: Sender<Served>,
+}
+
+/// What became of a batch that waited for room, and when it got it and was appended.
+struct Served {
+    done: Result<Appended, ProduceError>,
+    begun: Instant,
+    appended: Instant,
 }
 
 /// A batch that was given to its log; not yet acknowledged.
@@ -37,7 +46,7 @@ pub struct Appending {
 
 enum State {
     Done(Result<Appended, ProduceError>),
-    Waiting(Receiver<Result<Appended, ProduceError>>),
+    Waiting(Receiver<Served>),
 }
 
 impl Shard {
@@ -72,7 +81,17 @@ impl Shard {
     }
 
     fn try_append(&self, log: &LogHandle, batch: &[u8]) -> Result<Appended, AppendError> {
-        log.append(batch, self.leader_epoch, time::unix_ms())
+        let done = log.append(batch, self.leader_epoch, time::unix_ms());
+        match &done {
+            Ok(appended) if !appended.duplicate => {
+                self.observed.batches.add(1);
+                self.observed.records.add(records(appended));
+                self.observed.batch_bytes.add(batch.len() as u64);
+            }
+            Ok(_) | Err(AppendError::NoRoom) => {}
+            Err(_) => self.observed.batches_refused.add(1),
+        }
+        done
     }
 
     /// Appends what waits in one log, in order, until nothing waits.
@@ -94,6 +113,7 @@ impl Shard {
                 }
             };
             let room = log.room(bytes).await;
+            let begun = time::now();
             let mut waiting = self.waiting.borrow_mut();
             let queue = waiting.get_mut(&id).expect("the queue is removed by its drain alone");
             let Some(front) = queue.front() else { continue };
@@ -105,17 +125,24 @@ impl Shard {
                 continue;
             }
             let front = queue.pop_front().expect("it was just looked at");
-            let _ = front.answer.send(done.map_err(ProduceError::Append));
+            let done = done.map_err(ProduceError::Append);
+            let _ = front.answer.send(Served { done, begun, appended: time::now() });
         }
     }
 
     /// Another shard's call: appends in order, answers when everything is acknowledged.
     pub(super) fn on_produce(self: &Rc<Self>, call: ProduceCall) -> Produced {
+        let arrived = time::now();
         let timeout = call.timeout;
         let appending: Vec<_> =
             call.batches.into_iter().map(|(log, batch)| self.append(&log, batch)).collect();
-        Produced { appending, deadline: timeout.map(|timeout| time::now() + timeout) }
+        Produced::begin(arrived, appending, timeout)
     }
+}
+
+/// Records of a batch.
+fn records(appended: &Appended) -> u64 {
+    (appended.last_offset.0 - appended.base_offset.0 + 1) as u64
 }
 
 /// The batches of one call or of one request's local part.
@@ -124,46 +151,85 @@ pub struct Produced {
     pub appending: Vec<Appending>,
     /// When waiting ends; `None` when only the append itself is waited for.
     pub deadline: Option<Instant>,
+    /// When they came to this shard.
+    arrived: Instant,
+    /// When all were given to their logs.
+    appended: Instant,
 }
 
 impl Produced {
-    /// Waits until every batch is acknowledged, refused or out of time.
-    pub async fn acknowledged(self) -> Vec<Result<Appended, ProduceError>> {
+    /// Batches that arrived some time ago and were given to their logs just now.
+    pub fn begin(
+        arrived: Instant,
+        appending: Vec<Appending>,
+        timeout: Option<Duration>,
+    ) -> Produced {
+        let appended = time::now();
+        let deadline = timeout.map(|timeout| appended + timeout);
+        Produced { appending, deadline, arrived, appended }
+    }
+
+    /// Waits until every batch is acknowledged, refused or out of time. Says when what happened.
+    pub async fn acknowledged(self) -> (Vec<Result<Appended, ProduceError>>, AppendPath) {
         let mut results = Vec::with_capacity(self.appending.len());
+        let mut waited: Option<(Instant, Instant)> = None;
         for appending in self.appending {
-            results.push(appending.acknowledged(self.deadline).await);
+            let (done, served) = appending.acknowledged(self.deadline).await;
+            results.push(done);
+            // The journal keeps their order, so the last one appended is the last one visible.
+            if let Some(served) = served
+                && waited.is_none_or(|(_, before)| before < served.1)
+            {
+                waited = Some(served);
+            }
         }
-        results
+        let (arrived, appended) = (self.arrived, self.appended);
+        (results, AppendPath { arrived, appended, waited, done: time::now() })
     }
 
     /// The same as the answer to a call.
     pub(super) async fn answer(self) -> Answer {
-        Answer::Produce(self.acknowledged().await)
+        let (results, path) = self.acknowledged().await;
+        Answer::Produce(results, path)
     }
 }
 
 impl Appending {
     /// Waits until the batch is visible in its log's class of durability (with a deadline), or only
-    /// appended (without one).
-    async fn acknowledged(self, deadline: Option<Instant>) -> Result<Appended, ProduceError> {
-        let appended = match (self.state, deadline) {
-            (State::Done(done), _) => done?,
-            (State::Waiting(receiver), None) => {
-                receiver.await.expect("a drain answers before it drops a batch")?
-            }
-            (State::Waiting(receiver), Some(deadline)) => {
-                match time::timeout(deadline.since(time::now()), receiver).await {
-                    Ok(done) => done.expect("a drain answers before it drops a batch")?,
-                    Err(_) => return Err(ProduceError::TimedOut),
+    /// appended (without one). With the times of a batch that had to wait for room: when it had it, and when it was
+    /// appended.
+    async fn acknowledged(
+        self,
+        deadline: Option<Instant>,
+    ) -> (Result<Appended, ProduceError>, Option<(Instant, Instant)>) {
+        let (done, times) = match (self.state, deadline) {
+            (State::Done(done), _) => (done, None),
+            (State::Waiting(receiver), deadline) => {
+                let served = match deadline {
+                    None => Ok(receiver.await),
+                    Some(deadline) => time::timeout(deadline.since(time::now()), receiver).await,
+                };
+                match served {
+                    Ok(served) => {
+                        let served = served.expect("a drain answers before it drops a batch");
+                        (served.done, Some((served.begun, served.appended)))
+                    }
+                    Err(_) => {
+                        // It waited for room to the end.
+                        let now = time::now();
+                        (Err(ProduceError::TimedOut), Some((now, now)))
+                    }
                 }
             }
         };
-        let (Some(log), Some(deadline)) = (self.log, deadline) else { return Ok(appended) };
-        let acknowledged = log.acknowledged(&appended);
+        let (Ok(appended), Some(log), Some(deadline)) = (&done, self.log, deadline) else {
+            return (done, times);
+        };
+        let acknowledged = log.acknowledged(appended);
         match time::timeout(deadline.since(time::now()), acknowledged).await {
-            Ok(done) => done.map_err(ProduceError::Append)?,
-            Err(_) => return Err(ProduceError::TimedOut),
+            Ok(Ok(())) => (done, times),
+            Ok(Err(refused)) => (Err(ProduceError::Append(refused)), times),
+            Err(_) => (Err(ProduceError::TimedOut), times),
         }
-        Ok(appended)
     }
 }

@@ -19,6 +19,7 @@ use storage::store::{DeleteRecordsError, StoreConfig};
 use crate::api::context::OfflinePartitions;
 use crate::config::Endpoint;
 use crate::controller::{Change, Command, Image, Outcome, Refusal};
+use crate::observe::{AppendPath, ReadPath, ShardSnapshot};
 
 /// One piece of mail.
 pub enum Mail {
@@ -103,14 +104,19 @@ pub enum Call {
         /// What changed.
         changes: Arc<[Change]>,
     },
+    /// What the shard knows of its work, and of at most so many of its logs.
+    Observe {
+        /// The most logs.
+        logs_max: usize,
+    },
 }
 
 /// The answer to the [`Call`] of the same name.
 pub enum Answer {
-    /// One result for each batch.
-    Produce(Vec<Result<Appended, ProduceError>>),
-    /// One result for each item.
-    Read(Vec<Found<Parcel>>),
+    /// One result for each batch, and when what happened.
+    Produce(Vec<Result<Appended, ProduceError>>, AppendPath),
+    /// One result for each item, and when what happened.
+    Read(Vec<Found<Parcel>>, ReadPath),
     /// `None` when no record is that young.
     ListOffsets(Vec<Result<Option<ListedOffset>, LogError>>),
     /// The epoch at or below the one asked for, and its end.
@@ -121,6 +127,8 @@ pub enum Answer {
     Command(Result<Outcome, Refusal>),
     /// The receiver's logs follow the image.
     Image,
+    /// What the shard knows of its work.
+    Observe(Box<ShardSnapshot>),
 }
 
 /// Batches to append on their owner.

@@ -11,12 +11,14 @@ use std::rc::Rc;
 use engine::buffer::{Parcel, Slice};
 use engine::shard::ShardId;
 use engine::task::{self, Queue};
+use engine::time::{self, Instant};
 use storage::ids::{LeaderEpoch, LogId};
 use storage::log::read::{ColdRead, Read};
 use storage::store::LogHandle;
 
 use super::mail::{Answer, Found, LogError, Mail, ReadCall, ReadItem, Records};
 use super::shard::Shard;
+use crate::observe::ReadPath;
 
 /// A read whose tail parts are done and whose cold parts still have to be read from the disk.
 pub struct Reading {
@@ -148,11 +150,11 @@ impl Reading {
         }
     }
 
-    /// The same as the answer to a call.
-    pub(super) async fn answer(self) -> Answer {
+    /// The same as the answer to a call that arrived some time ago.
+    pub(super) async fn answer(self, arrived: Instant) -> Answer {
         let parcels = |found: Found<Slice>| found.map(Slice::into_parcel);
         let found: Vec<Found<Parcel>> = self.found().await.into_iter().map(parcels).collect();
-        Answer::Read(found)
+        Answer::Read(found, ReadPath { arrived, done: time::now() })
     }
 }
 

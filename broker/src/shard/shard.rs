@@ -14,6 +14,7 @@ use engine::mail::Post;
 use engine::shard::ShardId;
 use engine::sync::Semaphore;
 use engine::task::{self, Queue};
+use engine::time;
 use storage::ids::{LeaderEpoch, LogId};
 use storage::store::Store;
 
@@ -30,6 +31,7 @@ use crate::fetch::sessions::Sessions;
 use crate::limits::{LIFECYCLE_MAIL_MAX, REQUEST_MEMORY_DIVISOR};
 use crate::net::connections::Connections;
 use crate::net::placement::Placement;
+use crate::observe::{Observed, ShardSnapshot};
 
 /// The shard on which the controller lives, and which accepts connections.
 pub const CONTROLLER: ShardId = ShardId(0);
@@ -60,6 +62,10 @@ pub struct Shard {
     pub sessions: RefCell<Sessions>,
     /// Connections on this shard.
     pub connections: Connections,
+    /// When it began to serve.
+    pub began: time::Instant,
+    /// What is known about its work.
+    pub observed: Rc<Observed>,
     /// Fetches that wait for a log, here or elsewhere.
     pub(super) waits: RefCell<Waits>,
     /// Batches that wait for room in their log.
@@ -140,6 +146,8 @@ impl Shard {
                     Placement::new(shards, config.connections_max, config.connections_max_per_ip),
                     config.connections_max_idle,
                 ),
+                began: time::now(),
+                observed: Rc::default(),
                 waits: RefCell::default(),
                 waiting: RefCell::new(AHashMap::with_hasher(map(1))),
                 interest: RefCell::new(AHashMap::with_hasher(map(2))),
@@ -195,6 +203,9 @@ impl Shard {
 
     /// Posts a call at once; the answer comes with the returned future.
     pub fn call_in(&self, window: Window, to: ShardId, call: Call) -> Pending {
+        if matches!(call, Call::Produce(_) | Call::Read(_)) {
+            self.observed.hops.add(1);
+        }
         let (slot, pending) = self.calls.begin(window);
         self.post(to, Mail::Call { slot, call });
         pending
@@ -238,9 +249,10 @@ impl Shard {
                 self.answer_later(Queue::Produce, from, slot, produced.answer());
             }
             Call::Read(call) => {
+                let arrived = time::now();
                 let reading = self.read(&call, from);
                 let queue = if reading.is_complete() { Queue::Fetch } else { Queue::Cold };
-                self.answer_later(queue, from, slot, reading.answer());
+                self.answer_later(queue, from, slot, reading.answer(arrived));
             }
             Call::ListOffsets(items) => {
                 let shard = self.clone();
@@ -269,6 +281,12 @@ impl Shard {
                 self.answer_later(Queue::Produce, from, slot, async move {
                     shard.follow(image, &changes).await;
                     Answer::Image
+                });
+            }
+            Call::Observe { logs_max } => {
+                let shard = self.clone();
+                self.answer_later(Queue::Background, from, slot, async move {
+                    Answer::Observe(Box::new(ShardSnapshot::take(&shard, logs_max)))
                 });
             }
         }

@@ -58,6 +58,15 @@ pub static OWN: &[Property] = &[
     .unit(Unit::Microseconds)
     .own(),
     Property::new(
+        "admin.listener",
+        Kind::Text,
+        "127.0.0.1:9644",
+        "Where health, metrics and stage timings are served over HTTP, as HOST:PORT; port 0 takes \
+         any free one, nothing leaves it out. It asks for no password: keep it where only you \
+         reach it. If the default is taken the broker warns and goes without.",
+    )
+    .own(),
+    Property::new(
         "ack.durability",
         Kind::Choice(&["device", "written", "memory"]),
         "device",
