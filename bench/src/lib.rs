@@ -9,12 +9,14 @@
 //! | [`target`] | brokers as processes |
 //! | [`report`] | results as a page |
 //! | [`cli`] | the commands of `heddle bench` |
+//! | [`admin`] | the client of Heddle's admin port: stage timings and counters |
 //! | [`error`] | why a measurement could not be made |
 //! | [`latency`], [`processor`], [`provenance`] | histograms, processor time, where a run took place |
 //!
 //! Measurements of single parts are programs of their own below `bin`. They run everything they compare in one process and in
 //! turns, because a number from a shared machine means something only beside another of the same minutes.
 
+pub mod admin;
 pub mod cli;
 pub mod compare;
 pub mod error;
