@@ -11,6 +11,7 @@ pub mod clients;
 pub mod counts;
 pub mod dice;
 pub mod disk;
+pub mod go_between;
 pub mod ledger;
 pub mod load;
 pub mod port;

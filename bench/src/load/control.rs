@@ -27,12 +27,18 @@ pub struct Control {
     pub ready: AtomicUsize,
     /// Producers that have nothing left to send or wait for.
     pub finished: AtomicUsize,
-    /// All producers have.
-    pub produced: AtomicBool,
+    /// When all producers had; 0 not yet.
+    pub produced: AtomicU64,
     /// Consumers that were held back may read.
     pub released: AtomicBool,
     /// Consumers that have seen all that was acknowledged, or given up.
     pub drained: AtomicUsize,
+    /// Consumers that have read what lay there before the load.
+    pub caught_up: AtomicUsize,
+    /// When the last of them had.
+    pub caught_up_at: AtomicU64,
+    /// Things beside that have their figures.
+    pub sides_done: AtomicUsize,
     /// Everybody ends: what was asked for is done, or the run has failed or was interrupted.
     pub stopped: AtomicBool,
     /// A signal asked for the end.
