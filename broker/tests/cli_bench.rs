@@ -1,14 +1,27 @@
-//! `heddle bench` as a process: what it lists, and what it refuses and how.
+//! `heddle bench` as a process: what it lists, what it refuses and how, and that a run against a real broker measures,
+//! audits and cleans up behind itself.
+//!
+//! No figure decides a test: loads are small, and only counts and verdicts are looked at. Takes 10 seconds.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 #![expect(clippy::disallowed_methods, reason = "a test has no shards")]
+
+mod common;
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
 use bench::plan::{Plan, workloads};
+use bench::result::keep;
+use bench::result::model::Report;
+use common::Broker;
 use serde_json::Value;
+use tempfile::TempDir;
+
+fn scratch() -> TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
 
 fn heddle(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_heddle"));
@@ -133,4 +146,72 @@ fn a_broker_that_is_not_there_is_named() {
     let errors = refused(1, &["bench", "run", "-b", "127.0.0.1:1", "--time", "1s"]);
     assert!(errors.starts_with("error[HDL-BENCH-002]: "), "{errors}");
     assert!(errors.contains("127.0.0.1:1") && errors.contains("  fix:  "), "{errors}");
+}
+
+/// What holds of every run in which nothing goes wrong.
+fn assert_sound(report: &Report, runs: usize) {
+    assert_eq!(report.runs.len(), runs);
+    for run in &report.runs {
+        assert!(run.audit.passed(), "{:?}", run.audit);
+        assert!(run.audit.expected > 0 && run.audit.checked >= run.audit.expected);
+        assert!(run.totals.acknowledged > 0 && run.totals.consumed > 0, "{:?}", run.totals);
+        assert_eq!(run.totals.failed, 0);
+        assert!(run.response.count() > 0 && run.service.count() > 0 && run.end_to_end.count() > 0);
+    }
+}
+
+const SHORT: [&str; 8] =
+    ["--time", "1s", "--warm-up", "200ms", "--rate", "500", "--producers", "2"];
+
+#[test]
+fn a_run_prints_what_it_measured_keeps_it_and_leaves_no_topic() {
+    let dir = scratch();
+    let broker = Broker::start(&dir.path().join("data"), 1, &[]);
+    let address = broker.address.to_string();
+    let kept = dir.path().join("kept");
+    let save = kept.to_str().unwrap();
+    let more =
+        ["--keys", "zipf:100,1.1", "-b", &address, "--save", save, "--remark", "a short one"];
+    let text = done(&[&["bench", "run"], &SHORT[..], &more[..]].concat());
+    for words in [
+        "workload  custom · 2 producers, 1 consumer",
+        "produce ack",
+        "end to end",
+        "audit     passed",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(text.contains(&format!("saved     {save}: result.json")), "{text}");
+    let report = keep::load(&kept).unwrap();
+    assert_sound(&report, 1);
+    assert_eq!(report.provenance.remark.as_deref(), Some("a short one"));
+    assert_eq!(report.plan.producers, 2);
+
+    let more =
+        ["--compression", "zstd", "--payload", "text:0.3", "-b", &address, "--format", "json"];
+    let json = done(&[&["bench", "run"], &SHORT[..], &more[..]].concat());
+    let report: Report = serde_json::from_str(&json).unwrap();
+    assert_sound(&report, 1);
+    let topics = done(&["topic", "list", "-b", &address, "--format", "json"]);
+    assert!(!topics.contains("heddle-bench-"), "the runs' topics are deleted: {topics}");
+    broker.stop();
+}
+
+#[test]
+fn a_broker_is_started_for_the_runs_and_ended_after_them() {
+    let dir = scratch();
+    let data = dir.path().to_str().unwrap();
+    let more =
+        ["--start", "--set", "ack.durability=written", "--data", data, "--runs", "2", "--json"];
+    let json = done(&[&["bench", "run"], &SHORT[..], &more[..]].concat());
+    let report: Report = serde_json::from_str(&json).unwrap();
+    assert_sound(&report, 2);
+    for run in &report.runs {
+        assert_eq!(run.broker.durability.as_deref(), Some("written"));
+        assert!(run.broker.start_ms.is_some() && run.broker.pid.is_some());
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing of it is left");
+    let pid = report.runs[0].broker.pid.unwrap();
+    let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    assert!(!command.contains("heddle"), "the broker has ended: {command}");
 }

@@ -2,11 +2,12 @@
 //! finds what a lying go-between does to records. Runs of a second or two, each with a broker of its own.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::Duration;
 
 use bench::load::{Phase, Where, run};
 use bench::plan::{Acks, Arrivals, Beside, Codec, Keys, Partitioning, Payload, Plan, Rate, Sizes};
-use bench::result::model::Run;
+use bench::result::model::{Report, Run};
 use protocol::messages::MetadataRequest;
 use tests::broker_process::{BrokerProcess, Settings};
 use tests::calls::Calls;
@@ -214,6 +215,14 @@ fn told_apart() -> Plan {
     Plan { partitions: 1, rate: Rate::PerSecond(100.0), sizes: Sizes::Fixed(3_000), ..plan() }
 }
 
+/// What of a command there is to see: its exit code, standard output and standard error.
+fn heddle(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(tests::broker_process::heddle()).args(arguments).output();
+    let output = output.expect("heddle is built with the tests");
+    let text = |bytes| String::from_utf8(bytes).expect("it prints UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
 fn behind(deed: Deed) -> Run {
     let between = GoBetween::new(deed);
     let advertised = format!("advertised.listeners=PLAINTEXT://{}", between.address());
@@ -250,6 +259,33 @@ fn records_stored_in_another_order_are_reordered() {
 fn a_byte_changed_on_the_way_to_a_consumer_is_found() {
     let audit = behind(Deed::ChangeFetched).audit;
     assert_eq!((audit.lost, audit.altered), (0, 1), "{audit:?}");
+}
+
+/// Whoever runs the command sees what the audit found, in the result, on standard error and in the exit code.
+#[test]
+fn the_command_fails_with_what_the_audit_found() {
+    let between = GoBetween::new(Deed::StoreTwice { request: 9 });
+    let advertised = format!("advertised.listeners=PLAINTEXT://{}", between.address());
+    let broker = BrokerProcess::start(Settings::default().with(&advertised));
+    between.forward_to(broker.address());
+    let dir = tempfile::tempdir().expect("a directory");
+    let plan = dir.path().join("plan.json");
+    let text = serde_json::to_string(&told_apart()).expect("a plan is text");
+    std::fs::write(&plan, text).expect("a file can be written");
+    let plan = plan.to_str().expect("its name is text");
+    let address = between.address().to_string();
+    let (code, result, errors) =
+        heddle(&["bench", "run", "--plan", plan, "-b", &address, "--json"]);
+    assert!(between.is_done(), "it had its chance");
+    assert_eq!(code, Some(6), "{errors}");
+    let report: Report = serde_json::from_str(&result).expect("the result is there all the same");
+    assert_eq!(report.runs[0].audit.duplicated, 1);
+    let fault = &report.runs[0].audit.faults[0];
+    assert!(
+        errors.contains("error[HDL-BENCH-003]: the delivery audit of run 1 failed"),
+        "{errors}"
+    );
+    assert!(errors.contains(fault) && fault.ends_with("was seen before"), "{fault}: {errors}");
 }
 
 #[test]
