@@ -176,7 +176,11 @@ mod tests {
     fn page(took: &[u64], cpu_ns: u64) -> String {
         let mut latencies = Latencies::new();
         took.iter().for_each(|ns| latencies.record_ns(*ns, 1));
-        let stage = |name: &str, latencies: &Latencies, sum: u64| json!({"api": "produce", "stage": name, "sum_ns": sum, "histogram": latencies});
+        let stage = |name: &str, latencies: &Latencies, sum: u64| {
+            json!({
+                "api": "produce", "stage": name, "sum_ns": sum, "histogram": latencies
+            })
+        };
         let sum = took.iter().sum();
         let stages = [
             stage("journal", &latencies, sum),

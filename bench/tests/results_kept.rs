@@ -8,10 +8,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use bench::error::Kind;
+use bench::cli::{BenchArgs, Io};
+use bench::error::{BenchError, Kind};
 use bench::latency::Latencies;
 use bench::result::model::Report;
 use bench::result::{doubts, keep, table};
+use clap::Parser;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use made_up::Wish;
 
@@ -36,6 +38,40 @@ fn a_report_comes_back_as_it_was() {
     assert_eq!(table::text(&back), table::text(&report));
     let left = fs::read_dir(dir.path()).expect("it is a directory").count();
     assert_eq!(left, files.len(), "nothing half written stays behind");
+}
+
+/// The command line, as the `heddle` binary has it below `bench`.
+#[derive(clap::Parser)]
+struct Line {
+    #[command(flatten)]
+    args: BenchArgs,
+}
+
+fn bench(arguments: &[&str]) -> Result<u8, BenchError> {
+    let line = Line::parse_from([&["bench"], arguments].concat());
+    bench::cli::run(&line.args, &Io { quiet: true, ..Io::default() })
+}
+
+#[test]
+fn the_command_writes_the_page_anew() {
+    let (dir, report) = (tempfile::tempdir().expect("a directory"), short());
+    keep::save(dir.path(), &report).expect("it is written");
+    let page = dir.path().join("report.html");
+    let first = fs::read_to_string(&page).expect("it was saved");
+    assert!(first.ends_with("</html>\n"), "a whole page");
+    fs::remove_file(&page).expect("it was there");
+    let result = dir.path().to_string_lossy().into_owned();
+    assert_eq!(bench(&["report", &result]).expect("it can be read"), 0);
+    assert_eq!(fs::read_to_string(&page).expect("it is written again"), first);
+    let both = dir.path().join("both.html").to_string_lossy().into_owned();
+    bench(&["report", &result, &result, "-o", &both]).expect("several on one page");
+    assert!(
+        fs::read_to_string(&both).expect("it is there").contains("2 results beside each other")
+    );
+    let error = bench(&["report", "nothing/here"]).expect_err("there is no such result");
+    assert_eq!(error.kind, Kind::Usage);
+    let error = bench(&["report", &result, "-o", "/proc/page"]).expect_err("nobody writes there");
+    assert!(error.kind == Kind::Failed && error.to_string().contains("/proc/page"), "{error}");
 }
 
 #[test]

@@ -29,8 +29,8 @@ pub fn map(title: &str, words: &str, timeline: &Timeline, runs: usize, of: Of) -
         return String::new();
     }
     let keys = [
-        Key::line("over p50", "p50 of the second"),
-        Key::line("over p99", "p99 of the second (where it has 1\u{202f}000 operations)"),
+        Key::line("over p50", "p50 of the column"),
+        Key::line("over p99", "p99 of the column (where it has 1\u{202f}000 operations)"),
     ];
     let html = figure(
         title,

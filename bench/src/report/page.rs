@@ -122,6 +122,7 @@ fn comparison(all: &[Shown]) -> String {
             .filter(|(_, shown)| of(&shown.whole).count() > 0)
             .map(|(number, shown)| Curve {
                 name: shown.name(),
+                words: String::new(),
                 class: format!("c{}{}", number % 7 + 1, ["", " dash", " dots"][number % 3]),
                 latencies: of(&shown.whole).clone(),
                 runs: several_of(&shown.report.runs, of_run),
@@ -198,7 +199,8 @@ fn kinds_of(shown: &Shown) -> Vec<Curve> {
             _ => ("c3 dots", several_of(runs, |run| &run.end_to_end), "until a consumer has it"),
         };
         Curve {
-            name: format!("{name}: {words}"),
+            name: name.to_owned(),
+            words: words.to_owned(),
             class: class.to_owned(),
             latencies: latencies.clone(),
             runs,
@@ -218,11 +220,15 @@ fn details(shown: &Shown) -> String {
     let mut html = String::new();
     if !timeline.columns.is_empty() {
         html += "<section><h2>Second by second</h2>";
-        let words = "Each column is a second, each row a range of latency; the stronger the colour, the more operations.";
-        html += &heat_map::map("Produce ack over time", words, &timeline, runs.len(), |second| {
+        let seconds = timeline.columns.iter().map(|column| column.seconds).max().unwrap_or(1);
+        let each = if seconds > 1 { format!("{seconds} seconds") } else { "a second".to_owned() };
+        let words = format!(
+            "Each column is {each}, each row a range of latency; the stronger the colour, the more operations."
+        );
+        html += &heat_map::map("Produce ack over time", &words, &timeline, runs.len(), |second| {
             &second.response
         });
-        html += &heat_map::map("End to end over time", words, &timeline, runs.len(), |second| {
+        html += &heat_map::map("End to end over time", &words, &timeline, runs.len(), |second| {
             &second.end_to_end
         });
         html += &throughput::chart(&timeline, runs.len(), shown.report.plan.fan_out);
@@ -232,7 +238,10 @@ fn details(shown: &Shown) -> String {
     let apis = stages::apis(runs);
     if !apis.is_empty() {
         html += "<section><h2>In the broker</h2>";
-        html += &apis.iter().map(stage_bars::chart).collect::<String>();
+        html += &apis
+            .iter()
+            .map(|api| stage_bars::chart(api, &stages::shards(runs, &api.name)))
+            .collect::<String>();
         html += "</section>";
     }
     let clients = client_spread::chart(runs);

@@ -10,8 +10,10 @@ use crate::result::figures::{BEYOND_MIN, QUANTILES, percentile};
 /// One curve.
 #[derive(Clone, Debug)]
 pub struct Curve {
-    /// In the legend.
+    /// What it is called.
     pub name: String,
+    /// What the legend says beside the name; may be empty.
+    pub words: String,
     /// Its class: colour and dashes.
     pub class: String,
     /// Of all runs.
@@ -22,8 +24,13 @@ pub struct Curve {
 
 /// The curves on one another.
 pub fn curves(title: &str, words: &str, curves: &[Curve]) -> String {
-    let keys: Vec<_> = curves.iter().map(|curve| Key::line(&curve.class, &curve.name)).collect();
+    let keys: Vec<_> = curves.iter().map(key).collect();
     figure(title, words, &keys, |width| draw(curves, width), &as_table(curves))
+}
+
+fn key(curve: &Curve) -> Key {
+    let colon = if curve.words.is_empty() { "" } else { ": " };
+    Key::line(&curve.class, format!("{}{colon}{}", curve.name, curve.words))
 }
 
 fn draw(curves: &[Curve], width: Width) -> Svg {

@@ -11,8 +11,8 @@ use crate::result::stages::{Api, ORDER, Part};
 /// A part of the total that no stage accounts for is shown from here on.
 const UNACCOUNTED_MIN: f64 = 0.005;
 
-/// The figure of one API.
-pub fn chart(api: &Api) -> String {
+/// The figure of one API; its table has the total of each shard as well.
+pub fn chart(api: &Api, shards: &[(u16, Part)]) -> String {
     let mut keys: Vec<_> = api
         .stages
         .iter()
@@ -32,7 +32,7 @@ pub fn chart(api: &Api) -> String {
         latency(api.mean_ns(&api.total))
     );
     let title = format!("Stages of a {} request", api.name);
-    figure(&title, &words, &keys, |width| draw(api, width), &as_table(api))
+    figure(&title, &words, &keys, |width| draw(api, width), &as_table(api, shards))
 }
 
 /// A stage has one colour in all APIs.
@@ -120,7 +120,7 @@ fn reach(svg: &mut Svg, part: &Part, x: &Scale, (plot, top, row): (Plot, f64, f6
     svg.rect_with_words("band", (plot.left, top), (plot.right - plot.left, row), &words);
 }
 
-fn as_table(api: &Api) -> String {
+fn as_table(api: &Api, shards: &[(u16, Part)]) -> String {
     let row = |part: &Part| {
         vec![
             part.name.clone(),
@@ -133,6 +133,24 @@ fn as_table(api: &Api) -> String {
             count(part.latencies.count()),
         ]
     };
-    let rows: Vec<_> = api.stages.iter().chain([&api.total]).map(row).collect();
+    let mut rows: Vec<_> = api.stages.iter().chain([&api.total]).map(row).collect();
+    if shards.len() > 1 {
+        rows.extend(shards.iter().map(|(shard, part)| of_shard(api, *shard, part)));
+    }
     table("data", &heads(&["", "mean", "share", "p50", "p99", "p99.9", "max", "requests"]), &rows)
+}
+
+/// A shard's total. Its mean is over its own requests, its share that of the requests.
+fn of_shard(api: &Api, shard: u16, part: &Part) -> Vec<String> {
+    let requests = part.latencies.count();
+    vec![
+        format!("total, shard {shard}"),
+        latency(part.sum_ns as f64 / requests.max(1) as f64),
+        format!("{} of requests", share(requests as f64 / api.requests().max(1) as f64)),
+        value_at(&part.latencies, 0.5),
+        value_at(&part.latencies, 0.99),
+        value_at(&part.latencies, 0.999),
+        max(&part.latencies),
+        count(requests),
+    ]
 }

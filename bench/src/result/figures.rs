@@ -49,8 +49,11 @@ pub fn latency(ns: f64) -> String {
     format!("{} {unit}", short(value))
 }
 
-/// At most three digits that count, no needless zeros: `0`, `4.25`, `97.1`, `850`.
+/// Three digits that count or all of them, no needless zeros: `0`, `4.25`, `97.1`, `850`, `1 204`.
 pub fn short(value: f64) -> String {
+    if value >= 999.5 {
+        return count(value.round() as u64);
+    }
     let decimals = match value.abs() {
         size if size < 9.995 => 2,
         size if size < 99.95 => 1,
@@ -166,6 +169,10 @@ mod tests {
             ["512 B", "1 KiB", "1.5 KiB", "1.9 GiB"]
         );
         assert_eq!(count(3_072_000), "3 072 000");
+        assert_eq!(
+            [0.0, 4.25, 97.1, 850.0, 1_204.3].map(short),
+            ["0", "4.25", "97.1", "850", "1 204"]
+        );
         assert_eq!([0.004, 0.0996, 0.84].map(share), ["0.4 %", "10 %", "84 %"]);
         assert_eq!([plural(1, "run"), plural(2, "run")], ["1 run", "2 runs"]);
     }

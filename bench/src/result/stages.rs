@@ -1,10 +1,13 @@
 //! Where requests spent their time in the broker: the shards of all runs together, by API.
 
+use std::collections::BTreeMap;
+
 use super::model::{Run, Stage};
 use crate::latency::Latencies;
 
 /// The stages in the order in which a request passes them.
-pub const ORDER: [&str; 6] = ["receive", "queue", "hop", "append", "journal", "send"];
+pub const ORDER: [&str; 8] =
+    ["receive", "queue", "hop", "append", "journal", "wait", "read", "send"];
 
 /// The name of the whole.
 pub const TOTAL: &str = "total";
@@ -68,6 +71,20 @@ pub fn apis(runs: &[Run]) -> Vec<Api> {
     apis.filter(|api| api.requests() > 0).collect()
 }
 
+/// The total of each shard that the requests of an API came by, all runs together, in the order of shards.
+pub fn shards(runs: &[Run], api: &str) -> Vec<(u16, Part)> {
+    let mut shards: BTreeMap<u16, Part> = BTreeMap::new();
+    let all = runs.iter().flat_map(|run| &run.broker.stages);
+    for stage in all.filter(|stage| stage.api == api && stage.stage == TOTAL) {
+        let name = TOTAL.to_owned();
+        let new = || Part { name, latencies: Latencies::new(), sum_ns: 0 };
+        let part = shards.entry(stage.shard).or_insert_with(new);
+        part.latencies.merge(&stage.latencies);
+        part.sum_ns += stage.sum_ns;
+    }
+    shards.into_iter().filter(|(_, part)| part.latencies.count() > 0).collect()
+}
+
 fn api<'a>(name: &str, all: impl Iterator<Item = &'a Stage>) -> Api {
     let empty = |name: &str| Part { name: name.to_owned(), latencies: Latencies::new(), sum_ns: 0 };
     let mut stages: Vec<Part> = ORDER.iter().map(|name| empty(name)).collect();
@@ -109,6 +126,9 @@ mod tests {
             run.broker.stages.push(stage(shard, "produce", "weave", 100, 50));
             run.broker.stages.push(stage(shard, "produce", "total", 450, 100));
         }
+        let shards = shards(&[run.clone(), run.clone()], "produce");
+        let of = |at: usize| (shards[at].0, shards[at].1.latencies.count());
+        assert_eq!((of(0), of(1), shards.len()), ((0, 200), (1, 200), 2), "two runs");
         let apis = apis(&[run]);
         assert_eq!(
             apis.iter().map(|api| api.name.as_str()).collect::<Vec<_>>(),

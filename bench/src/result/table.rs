@@ -164,7 +164,8 @@ fn throughput(whole: &Whole) -> String {
 fn costs(whole: &Whole) -> String {
     let cost = |cpu_seconds: f64| {
         let per_gb = whole.seconds_per_gb(cpu_seconds);
-        let per_gb = per_gb.map_or(String::new(), |cost| format!("  {cost:.2} CPU s/GB"));
+        let per_gb =
+            per_gb.map_or(String::new(), |cost| format!("  {} CPU s/GB", figures::short(cost)));
         format!("{:.2} cores{per_gb}", whole.cores(cpu_seconds))
     };
     let mut text = String::new();

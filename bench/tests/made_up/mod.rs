@@ -243,8 +243,14 @@ fn broker(wish: &Wish, dice: &mut Dice, run: &Run) -> Broker {
             ("send", 12_000.0),
         ];
         stages.extend(stages_of(wish, dice, shard, "produce", &produce));
-        let fetch =
-            [("receive", 7_000.0), ("queue", 380_000.0), ("hop", 12_000.0), ("send", 21_000.0)];
+        let fetch = [
+            ("receive", 7_000.0),
+            ("queue", 15_000.0),
+            ("hop", 12_000.0),
+            ("wait", 380_000.0),
+            ("read", 9_000.0),
+            ("send", 21_000.0),
+        ];
         stages.extend(stages_of(wish, dice, shard, "fetch", &fetch));
     }
     let settings = [("ack.durability", "device"), ("shards", "2"), ("memory.per.shard", "256 MiB")];
