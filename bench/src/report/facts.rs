@@ -189,7 +189,7 @@ fn machine(provenance: &Provenance) -> Vec<(String, String)> {
         ("clock", provenance.clock_source.clone()),
         ("limits", provenance.limits.join("; ")),
         ("file system", provenance.file_system.clone()),
-        ("mounted with", provenance.mount_options.clone()),
+        ("mounted with", provenance.mount_options.replace(',', ", ")),
         ("device", [&*provenance.device, &*provenance.device_model].join(" ").trim().to_owned()),
         ("its queue", provenance.device_queue.clone()),
         ("load before", format!("{:.2}", provenance.load_before)),

@@ -12,6 +12,9 @@ use crate::result::figures;
 /// More lines could not be told apart; what used least goes together.
 const LINES_MAX: usize = 6;
 
+/// Threads with less than this part of all processor time have no line of their own.
+const PART_MIN: f64 = 0.01;
+
 /// The rest of the threads.
 const OTHERS: &str = "others";
 
@@ -48,8 +51,10 @@ fn lines(timeline: &Timeline) -> Vec<String> {
     }
     let mut threads: Vec<_> = used.into_iter().filter(|(_, ns)| *ns > 0).collect();
     threads.sort_by_key(|(_, ns)| std::cmp::Reverse(*ns));
-    let rest = threads.len() > LINES_MAX;
-    threads.truncate(if rest { LINES_MAX - 1 } else { LINES_MAX });
+    let all: u64 = threads.iter().map(|(_, ns)| ns).sum();
+    let busy = threads.iter().take_while(|(_, ns)| *ns as f64 >= all as f64 * PART_MIN).count();
+    let rest = busy < threads.len() || threads.len() > LINES_MAX;
+    threads.truncate(busy.min(if rest { LINES_MAX - 1 } else { LINES_MAX }));
     let mut names: Vec<_> = threads.into_iter().map(|(name, _)| name.to_owned()).collect();
     names.sort_by_key(|name| (!name.contains("shard"), name.clone()));
     names.extend(rest.then(|| OTHERS.to_owned()));
@@ -107,4 +112,31 @@ fn as_table(timeline: &Timeline, runs: usize, lines: &[String]) -> String {
         row
     });
     table("data", &names, &rows.collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::result::model::{Run, Second};
+
+    #[test]
+    fn idle_threads_share_a_line() {
+        let check = |threads: &[(&str, u64)], expected: &[&str]| {
+            let broker_cpu_ns =
+                threads.iter().map(|(name, ns)| ((*name).to_owned(), *ns)).collect();
+            let second = Second { broker_cpu_ns, ..Second::default() };
+            let timeline = Timeline::of(&[Run { timeline: vec![second], ..Run::default() }]);
+            let lines = lines(&timeline);
+            assert_eq!(lines, expected);
+            let sum: f64 = lines.iter().map(|line| cores(&timeline.columns[0], &lines, line)).sum();
+            assert!((sum - all(&timeline.columns[0])).abs() < 1e-9, "no thread is lost");
+        };
+        check(&[], &[]);
+        check(&[("shard-0", 0)], &[]);
+        check(&[("shard-1", 500), ("shard-0", 400)], &["shard-0", "shard-1"]);
+        check(&[("log", 1), ("shard-0", 400), ("iou-wrk-7", 2)], &["shard-0", OTHERS]);
+        let names: Vec<String> = (0..20).map(|number| format!("shard-{number:02}")).collect();
+        let many: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 100)).collect();
+        check(&many, &["shard-00", "shard-01", "shard-02", "shard-03", "shard-04", OTHERS]);
+    }
 }

@@ -99,7 +99,7 @@ impl Timeline {
         }
     }
 
-    /// The same with a figure that holds for the whole width of its column.
+    /// The same with a figure that holds for the whole width of its column; there is a gap where there is none.
     pub fn steps(
         &self,
         svg: &mut Svg,
@@ -107,13 +107,17 @@ impl Timeline {
         (class, series): (&str, usize),
         y: impl Fn(&Column) -> Option<f64>,
     ) {
-        let places = self.places(plot);
-        for run in 0..self.runs {
-            let own = self.columns.iter().zip(&places).filter(|(column, _)| column.run == run);
-            let known = own.filter_map(|(column, (x, width))| Some((*x, width, y(column)?)));
-            let points = known.flat_map(|(x, width, y)| [(x, y), (x + width, y)]);
-            svg.line_through(class, series, &points.collect::<Vec<_>>());
+        let mut points = Vec::new();
+        let mut run = 0;
+        for (column, (x, width)) in self.columns.iter().zip(self.places(plot)) {
+            let y = y(column);
+            if y.is_none() || column.run != run {
+                svg.line_through(class, series, &std::mem::take(&mut points));
+                run = column.run;
+            }
+            points.extend(y.into_iter().flat_map(|y| [(x, y), (x + width, y)]));
         }
+        svg.line_through(class, series, &points);
     }
 
     /// What each column says when it is pointed at.
@@ -181,6 +185,18 @@ mod tests {
         assert_eq!((column.begin, column.seconds, column.what.backlog), (6, 6, 3));
         assert_eq!(column.per_second(column.what.acknowledged), 10.0);
         assert_eq!(column.when(2), "run 1, seconds 6 to 11");
+    }
+
+    #[test]
+    fn a_step_without_a_figure_is_a_gap() {
+        let plot = Plot { left: 0.0, right: 48.0, top: 0.0, bottom: 1.0 };
+        let timeline = Timeline::of(&[run(3), run(1)]);
+        let mut svg = Svg::new(48.0, 1.0);
+        timeline.steps(&mut svg, plot, ("line", 0), |column| (column.begin != 1).then_some(0.5));
+        let text = svg.finish("wide", "");
+        for path in ["M0 0.5L10 0.5\"", "M20 0.5L30 0.5\"", "M38 0.5L48 0.5\""] {
+            assert!(text.contains(path), "{path} is missing in {text}");
+        }
     }
 
     #[test]
