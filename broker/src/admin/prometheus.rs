@@ -367,7 +367,7 @@ fn histogram(encoder: &mut MetricEncoder<'_>, copy: &HistogramCopy) -> fmt::Resu
         }
         buckets.push((bound, count));
     }
-    buckets.push((f64::MAX, counted.map(|(_, count)| count).sum()));
+    buckets.push((f64::INFINITY, counted.map(|(_, count)| count).sum()));
     let native = native(copy);
     encoder.encode_histogram_with_native::<NoLabelSet>(
         seconds(copy.sum_ns),
