@@ -37,6 +37,37 @@ async fn read_some(stream: &Stream, len: usize) -> Vec<u8> {
     all
 }
 
+/// When a send was over: known for a small one, which ends without a completion, and for one that the peer holds up.
+#[test]
+fn a_send_says_when_it_was_over() {
+    run(async {
+        let (stream, peer) = pair().await;
+        assert_eq!(stream.sent_at(), None, "nothing was sent");
+        let before = time::now();
+        stream.send(vec![b"small".to_vec().into()]).await.expect("sent");
+        assert_eq!(stream.sent_at(), None, "it leaves with the loop's next call");
+        stream.flush().await.expect("sent");
+        let small = stream.sent_at().expect("it left");
+        assert!(before <= small && small <= time::now());
+
+        stream.send(vec![vec![7; 32 << 20].into()]).await.expect("begun");
+        time::sleep(20 * MS).await;
+        assert_eq!(stream.sent_at(), None, "nobody reads so much");
+        let held_up = time::now();
+        let reader =
+            spawn(Queue::Fetch, async move { read_some(&peer, 5 + (32 << 20)).await.len() });
+        stream.flush().await.expect("sent");
+        assert!(stream.sent_at().expect("it left") > held_up);
+        assert!(reader.await >= 5 + (32 << 20));
+
+        stream.shutdown();
+        time::sleep(MS).await;
+        stream.send(vec![b"late".to_vec().into()]).await.expect("begun");
+        assert!(stream.flush().await.is_err());
+        assert_eq!(stream.sent_at(), None, "it did not leave");
+    });
+}
+
 #[test]
 fn one_byte_at_a_time() {
     run(async {

@@ -108,6 +108,24 @@ impl BrokerProcess {
         self.port.address()
     }
 
+    /// Where its admin port is.
+    ///
+    /// # Panics
+    /// When its banner does not say that it has one.
+    pub fn admin(&self) -> SocketAddr {
+        let began = Instant::now();
+        loop {
+            let log = self.log();
+            if let Some((_, rest)) = log.rsplit_once("\nadmin      http://") {
+                let address = rest.split('/').next().expect("a split has a first part");
+                return address.parse().expect("host and port");
+            }
+            // It answers a moment before it says that it is ready.
+            assert!(began.elapsed() < READY_MAX, "no admin port:\n{log}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Its data directory.
     pub fn data(&self) -> &Path {
         &self.data
