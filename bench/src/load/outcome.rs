@@ -10,6 +10,7 @@ use super::live::Where;
 use super::run::Figures;
 use super::scribe::Ledger;
 use super::usage::{Clocks, Sampler, Threads};
+use crate::admin::{self, Snapshot};
 use crate::latency::Latencies;
 use crate::result::model::{Audit, Broker, Generator, Run, Totals};
 use crate::target::process;
@@ -25,6 +26,8 @@ pub struct Outcome {
     threads: Arc<Threads>,
     began_unix_ms: u64,
     used_before: BTreeMap<u32, u64>,
+    admin: Option<String>,
+    stages_before: Option<Snapshot>,
     generator: Generator,
     broker: Broker,
 }
@@ -39,6 +42,8 @@ impl Outcome {
             threads,
             began_unix_ms: 0,
             used_before: BTreeMap::new(),
+            admin: at.admin.clone(),
+            stages_before: None,
             generator: Generator::default(),
             broker: Broker { pid: at.pid, ..Broker::default() },
         }
@@ -47,6 +52,7 @@ impl Outcome {
     /// The measured time begins.
     pub fn on_begin(&mut self) {
         self.began_unix_ms = time::unix_ms().max(0) as u64;
+        self.stages_before = self.snapshot();
         self.used_before = self.threads.used();
     }
 
@@ -67,6 +73,20 @@ impl Outcome {
             _ => None,
         };
         self.broker.resident_bytes = self.broker.pid.and_then(process::resident);
+        if let Some(after) = self.snapshot() {
+            if let Some(before) = &self.stages_before {
+                (self.broker.stages, self.broker.counters) = after.since(before);
+            }
+            self.broker.software = Some(after.software);
+            self.broker.durability = Some(after.durability);
+            self.broker.settings = after.settings;
+        }
+    }
+
+    /// What the broker says of itself. It measures all the same where it says nothing.
+    fn snapshot(&self) -> Option<Snapshot> {
+        let found = admin::snapshot(self.admin.as_ref()?);
+        found.inspect_err(|error| tracing::warn!("no stage timings: {error}")).ok()
     }
 }
 
