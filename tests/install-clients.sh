@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the real clients that the tests drive: kcat (Debian package), kafka-python (in a virtual
 # environment) and Apache Kafka's own tools (from their Maven artifacts), into target/test-clients;
-# what makes file systems for the tests that break disks (Debian packages); and what reads the results
-# of bench: HdrHistogram's Python package, and Chromium (Debian package) for its pages.
+# what makes file systems for the tests that break disks and what counts instructions (Debian packages);
+# and what reads the results of bench: HdrHistogram's Python package, and Chromium (Debian package) for its pages.
 # Runs again at no cost: what is there stays.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -16,6 +16,11 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 if ! command -v kcat >/dev/null; then
   as_root apt-get update -qq
   as_root apt-get install -y -qq kcat >/dev/null
+fi
+
+if ! command -v valgrind >/dev/null; then
+  as_root apt-get update -qq
+  as_root apt-get install -y -qq valgrind >/dev/null
 fi
 
 for package in e2fsprogs:mkfs.ext4 xfsprogs:mkfs.xfs mount:losetup; do
