@@ -221,8 +221,21 @@ pub async fn layout(
     Ok(layout)
 }
 
-/// Where each lane ends now: the offset that its next record gets.
+/// Where each lane ends now: the offset that its next record gets. Waits for leaders that do not know yet that they are:
+/// Apache Kafka names the leader of a new partition a moment before that broker has taken it over.
 pub async fn ends(layout: &Layout) -> Result<Vec<i64>, Trouble> {
+    let began = time::now();
+    loop {
+        match ends_now(layout).await {
+            Err(trouble) if trouble.is_retriable() && began.elapsed() < LEADERS_MAX => {
+                time::sleep(LEADERS_PAUSE).await;
+            }
+            ends => return ends,
+        }
+    }
+}
+
+async fn ends_now(layout: &Layout) -> Result<Vec<i64>, Trouble> {
     let mut ends = vec![0; layout.leaders.len()];
     for (broker, address) in &layout.brokers {
         let led = |lane: &usize| layout.leaders[*lane] == *broker;
@@ -262,16 +275,26 @@ pub async fn ends(layout: &Layout) -> Result<Vec<i64>, Trouble> {
     Ok(ends)
 }
 
-/// A producer id of its own, with its epoch.
+/// A producer id of its own, with its epoch. Waits while the broker has just started: Apache Kafka gives them out from blocks
+/// that it has to ask its controller for.
 pub async fn producer_id(connection: &mut Connection) -> Result<(i64, i16), Trouble> {
     let ask = InitProducerIdRequest::default()
         .with_transactional_id(None)
         .with_transaction_timeout_ms(60_000)
         .with_producer_id(ProducerId(-1))
         .with_producer_epoch(-1);
-    let answer = connection.call(&ask).await?;
-    Trouble::check(answer.error_code, None, || "no producer id was given".into())?;
-    Ok((answer.producer_id.0, answer.producer_epoch))
+    let began = time::now();
+    loop {
+        let answer = connection.call(&ask).await?;
+        let given = Trouble::check(answer.error_code, None, || "no producer id was given".into());
+        match given {
+            Ok(()) => return Ok((answer.producer_id.0, answer.producer_epoch)),
+            Err(trouble) if trouble.is_retriable() && began.elapsed() < LEADERS_MAX => {
+                time::sleep(LEADERS_PAUSE).await;
+            }
+            Err(trouble) => return Err(trouble),
+        }
+    }
 }
 
 fn text(words: &str) -> StrBytes {
