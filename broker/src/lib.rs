@@ -18,6 +18,7 @@ pub mod fetch;
 pub mod limits;
 pub mod net;
 pub mod observe;
+pub mod planted;
 pub mod server;
 pub mod shard;
 pub mod version;

@@ -167,7 +167,7 @@ fn dependencies_point_one_way() {
 #[test]
 fn only_tests_turn_on_what_is_for_tests() {
     let broken = lines_that(&["toml"], |path, line| {
-        let ours = line.starts_with("engine") || line.starts_with("storage");
+        let ours = ["engine", "storage", "broker"].iter().any(|krate| line.starts_with(krate));
         let on = ["\"sim\"", "\"planted\""].iter().any(|feature| line.contains(feature));
         !path.starts_with("tests") && on && (ours || line.starts_with("default = ["))
     });

@@ -84,6 +84,7 @@ pub async fn start(
     frame: &Slice,
     mut trace: Trace,
 ) -> Result<Started, Malformed> {
+    crate::planted::slow_down();
     let request = ProduceRequest::decode(&frame[asked.body_at..], asked.version)?;
     let image = shard.image();
     let mut naming = Naming::Name;
