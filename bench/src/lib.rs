@@ -8,6 +8,8 @@
 //! | [`result`] | what a run measured, as data, and the forms in which it is shown |
 //! | [`target`] | brokers as processes |
 //! | [`report`] | results as a page |
+//! | [`compare`] | two brokers in pairs of runs, and verdicts |
+//! | [`versus`] | several brokers side by side |
 //! | [`cli`] | the commands of `heddle bench` |
 //! | [`admin`] | the client of Heddle's admin port: stage timings and counters |
 //! | [`error`] | why a measurement could not be made |
@@ -29,3 +31,4 @@ pub mod record;
 pub mod report;
 pub mod result;
 pub mod target;
+pub mod versus;

@@ -11,6 +11,8 @@ const EXAMPLES: &str = "\
 EXAMPLES:
   heddle bench run --start --time 10s           measure a broker of this binary
   heddle bench run -b other:9092 -w keyed       measure any other, with a named workload
+  heddle bench compare heddle=OLD heddle=NEW    runs in pairs until there is a verdict
+  heddle bench versus --quick                   Heddle beside Apache Kafka
   heddle bench list                             named workloads, and what each is for
   heddle bench report base --open               a kept result again, and its page
 
@@ -29,6 +31,10 @@ pub struct BenchArgs {
 enum Action {
     /// Run a load against a broker, and say what it measured
     Run(Box<super::run::RunArgs>),
+    /// Compare two brokers, binaries, configurations or saved results
+    Compare(Box<super::compare::CompareArgs>),
+    /// Measure several brokers side by side: Heddle, Apache Kafka, any other
+    Versus(Box<super::versus::VersusArgs>),
     /// List the named workloads, and what each is for
     List(list::ListArgs),
     /// Show kept results again: as tables, and as a page
@@ -69,6 +75,8 @@ pub fn print(text: &str) {
 pub fn run(args: &BenchArgs, io: &Io) -> Result<u8, BenchError> {
     match &args.action {
         Action::Run(args) => super::run::run(args, io),
+        Action::Compare(args) => super::compare::run(args, io),
+        Action::Versus(args) => super::versus::run(args, io),
         Action::List(args) => list::run(args, io),
         Action::Report(args) => report::run(args, io),
     }

@@ -12,7 +12,7 @@ use crate::error::{BenchError, Kind};
 use crate::load::{self, Where};
 use crate::plan::PlanArgs;
 use crate::provenance::Provenance;
-use crate::result::model::{Broker as Facts, FORMAT, Report, Run};
+use crate::result::model::{FORMAT, Report, Run};
 use crate::result::{doubts, keep, table, workload};
 use crate::target::{Broker, Spec};
 
@@ -113,25 +113,13 @@ fn measure(report: &mut Report, runs: u32, stand: &Stand, io: &Io) -> Result<(),
             return run.map(|_| ());
         };
         if let Some(broker) = &stand.broker {
-            complete(&mut run.broker, broker.facts());
+            broker.complete(&mut run.broker);
         }
         run.doubts = doubts::doubts(&report.plan, &run, report.provenance.load_before);
         report.runs.push(run);
     }
     progress.finish();
     Ok(())
-}
-
-/// Adds what is known of a broker that was started here to what the load learnt from it.
-fn complete(told: &mut Facts, facts: Facts) {
-    told.software = told.software.take().or(facts.software);
-    told.durability = told.durability.take().or(facts.durability);
-    told.pid = told.pid.or(facts.pid);
-    told.resident_bytes = told.resident_bytes.or(facts.resident_bytes);
-    told.start_ms = told.start_ms.or(facts.start_ms);
-    if told.settings.is_empty() {
-        told.settings = facts.settings;
-    }
 }
 
 /// Prints the result and keeps it, if that was asked for.
@@ -263,20 +251,5 @@ mod tests {
         assert_eq!(error.why.as_deref(), Some("record 7 lost\n        record 9 lost"));
         let unjudged = Audit { unjudged: 1, ..Audit::default() };
         assert!(judge(&report(vec![unjudged])).is_err(), "what was not judged is not passed");
-    }
-
-    #[test]
-    fn what_the_load_learnt_goes_before_what_is_known() {
-        let facts = Facts {
-            software: Some("known".into()),
-            durability: Some("device".into()),
-            start_ms: Some(12.0),
-            ..Facts::default()
-        };
-        let mut told = Facts { software: Some("learnt".into()), ..Facts::default() };
-        complete(&mut told, facts);
-        assert_eq!(told.software.as_deref(), Some("learnt"));
-        assert_eq!(told.durability.as_deref(), Some("device"));
-        assert_eq!(told.start_ms, Some(12.0));
     }
 }

@@ -206,6 +206,11 @@ impl Broker {
         }
     }
 
+    /// Adds what is known of it to what a load learnt from it.
+    pub fn complete(&self, told: &mut model::Broker) {
+        complete(told, self.facts());
+    }
+
     /// Stops it in order (SIGTERM, after half a minute SIGKILL) and removes its data. One that was not started here goes on.
     ///
     /// # Errors
@@ -332,5 +337,38 @@ fn check_running(bootstrap: &[String]) -> Result<(), BenchError> {
         true => Ok(()),
         false => Err(BenchError::failed(format!("no broker answers at {}", bootstrap.join(", ")))
             .fix("start it, or name the address it listens on")),
+    }
+}
+
+fn complete(told: &mut model::Broker, facts: model::Broker) {
+    told.software = told.software.take().or(facts.software);
+    told.durability = told.durability.take().or(facts.durability);
+    told.pid = told.pid.or(facts.pid);
+    told.resident_bytes = told.resident_bytes.or(facts.resident_bytes);
+    told.start_ms = told.start_ms.or(facts.start_ms);
+    told.restart_ms = told.restart_ms.or(facts.restart_ms);
+    if told.settings.is_empty() {
+        told.settings = facts.settings;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::result::model::Broker as Facts;
+
+    #[test]
+    fn what_the_load_learnt_goes_before_what_is_known() {
+        let facts = Facts {
+            software: Some("known".into()),
+            durability: Some("device".into()),
+            start_ms: Some(12.0),
+            ..Facts::default()
+        };
+        let mut told = Facts { software: Some("learnt".into()), ..Facts::default() };
+        complete(&mut told, facts);
+        assert_eq!(told.software.as_deref(), Some("learnt"));
+        assert_eq!(told.durability.as_deref(), Some("device"));
+        assert_eq!(told.start_ms, Some(12.0));
     }
 }

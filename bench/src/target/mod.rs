@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`spec`] | what to measure, as it is written in options |
 //! | [`broker`] | a broker that runs |
+//! | [`contender`] | a broker that is measured in turns with others |
 //! | [`launch`] | the command that starts one |
 //! | [`kafka`] | Apache Kafka: its archives, its files, its flags |
 //! | [`guard`] | ends a broker when this process is gone, however it ended |
@@ -13,6 +14,7 @@
 
 pub mod answer;
 pub mod broker;
+pub mod contender;
 pub mod guard;
 pub mod kafka;
 pub mod launch;
@@ -21,4 +23,5 @@ pub mod process;
 pub mod spec;
 
 pub use broker::Broker;
+pub use contender::{Between, Contender};
 pub use spec::Spec;
