@@ -111,7 +111,7 @@ impl Contender {
 /// One run against a broker, with what is known of the broker, and doubts. What the audit found is in [`Run::audit`].
 ///
 /// # Errors
-/// See [`load::run`].
+/// See [`load::run()`].
 pub fn measure(
     broker: &Broker,
     plan: &Plan,
