@@ -18,7 +18,7 @@
 //! | [`consume`] | `heddle consume` |
 //! | [`dump`] | `heddle dump` |
 //! | [`verify`] | `heddle verify` |
-//! | [`bench`] | `heddle bench` |
+//! | [`mod@bench`] | `heddle bench` |
 //! | [`generate`] | `heddle generate` |
 
 pub mod args;
