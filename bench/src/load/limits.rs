@@ -5,8 +5,9 @@ use std::time::Duration;
 /// Bytes of batches in one produce request, unless a single batch is larger: Java's `max.request.size`.
 pub const REQUEST_BYTES_MAX: usize = 1 << 20;
 
-/// Bytes of batches that one producer holds, acknowledged ones excluded: Java's `buffer.memory`. Beyond it records stay
-/// numbers: they keep their intended times and are written as soon as an acknowledgement makes room.
+/// Bytes of batches that one producer holds, acknowledged ones excluded: Java's `buffer.memory`, or twice what the open batches
+/// of all its partitions take. Beyond it records stay numbers: they keep their intended times and are written as soon as an
+/// acknowledgement makes room.
 pub const PRODUCER_BYTES_MAX: usize = 32 << 20;
 
 /// The same for all producers of a thread together, each having at least one batch's worth.

@@ -75,6 +75,15 @@ pub fn start(
     running.map_err(|error| BenchError::failed(format!("the generator cannot start: {error}")))
 }
 
+/// What one of so many producers of a thread may hold: [`PRODUCER_BYTES_MAX`], or more where its partitions' open batches
+/// would not fit twice and so leave before their time.
+fn producer_bytes_max(plan: &Plan, producers: usize) -> usize {
+    let share = PRODUCERS_BYTES_MAX / producers.max(1);
+    let batch = plan.batch_bytes as usize;
+    let open = (plan.topics as usize * plan.partitions as usize).saturating_mul(batch);
+    PRODUCER_BYTES_MAX.max(open.saturating_mul(2)).min(share.max(2 * batch))
+}
+
 async fn run(
     job: Arc<Job>,
     seat: Seat,
@@ -87,8 +96,7 @@ async fn run(
     if shard == ShardId(0) {
         task::spawn(Queue::Background, listen(job.clone()));
     }
-    let share = PRODUCERS_BYTES_MAX / seat.producers.len().max(1);
-    let bytes_max = PRODUCER_BYTES_MAX.min(share.max(2 * job.plan.batch_bytes as usize));
+    let bytes_max = producer_bytes_max(&job.plan, seat.producers.len());
     let allowance = job.bytes_max / u64::from(job.plan.producers.max(1));
     let producers: Vec<JoinHandle<()>> = seat
         .producers
@@ -131,4 +139,19 @@ async fn listen(job: Arc<Job>) {
     signal::terminate().await;
     job.control.interrupted.store(true, SeqCst);
     job.control.stopped.store(true, SeqCst);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_batches_of_all_partitions_fit_twice() {
+        let plan = |partitions, batch_bytes| Plan { partitions, batch_bytes, ..Plan::default() };
+        assert_eq!(producer_bytes_max(&plan(4, 16 << 10), 1), PRODUCER_BYTES_MAX);
+        assert_eq!(producer_bytes_max(&plan(64, 1_000_000), 1), 128_000_000);
+        assert_eq!(producer_bytes_max(&plan(10_000, 1_000_000), 1), PRODUCERS_BYTES_MAX);
+        assert_eq!(producer_bytes_max(&plan(4, 16 << 10), 1_000), PRODUCERS_BYTES_MAX / 1_000);
+        assert_eq!(producer_bytes_max(&plan(4, 1_000_000), 1_000), 2_000_000, "at least one whole");
+    }
 }
