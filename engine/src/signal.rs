@@ -12,6 +12,17 @@ pub fn block() {
     crate::shard::block_signals(&[libc::SIGTERM, libc::SIGINT]);
 }
 
+/// SIGTERM or SIGINT has come to this process, which blocks them, and nobody has taken it yet.
+pub fn is_pending() -> bool {
+    // SAFETY: sigset_t is plain integers; the calls write and read the local set.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        let failed = libc::sigpending(&mut set) != 0;
+        !failed && [libc::SIGTERM, libc::SIGINT].iter().any(|s| libc::sigismember(&set, *s) == 1)
+    }
+}
+
 /// Waits for SIGTERM or SIGINT and names it. Call it on one shard of a [`crate::shard::launch`], which
 /// blocks both signals for this purpose.
 pub async fn terminate() -> &'static str {

@@ -359,7 +359,9 @@ fn terminate_hears_the_signal() {
             // To this thread only: the test harness has threads that do not block the signal.
             // SAFETY: raise takes a number; the launch has blocked both signals on this thread.
             unsafe { libc::raise(signal) };
+            assert!(engine::signal::is_pending(), "it is blocked, and nobody was polled since");
             assert_eq!(heard.await, name);
+            assert!(!engine::signal::is_pending(), "it was taken");
         }
     });
 }

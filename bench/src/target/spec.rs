@@ -160,7 +160,11 @@ impl fmt::Display for Spec {
                 (&[], &[])
             }
             Spec::Heddle { binary, settings, cores } => {
-                write!(f, "heddle={}", binary.display())?;
+                // This very program needs no path, which would be another one on the next machine.
+                match std::env::current_exe() {
+                    Ok(this) if this == *binary => f.write_str("heddle")?,
+                    _ => write!(f, "heddle={}", binary.display())?,
+                }
                 (settings, cores)
             }
             Spec::Kafka { settings, cores, .. } => {
@@ -301,6 +305,7 @@ mod tests {
         assert_eq!(command.label(), "other");
         assert_eq!(parse(&command.to_string()), command);
         assert!(matches!(parse("heddle"), Spec::Heddle { .. }));
+        assert_eq!(parse("heddle,shards=1").to_string(), "heddle,shards=1");
     }
 
     #[test]

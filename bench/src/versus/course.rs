@@ -143,7 +143,12 @@ impl<'a> Course<'a> {
                 run: None,
                 failed: None,
             };
-            if let Err(error) = self.step(step, &mut measurement) {
+            let ended = self.step(step, &mut measurement);
+            // Nobody listens for signals while other people's clients run, which a terminal interrupts as well.
+            if engine::signal::is_pending() {
+                return Err(BenchError::failed("the comparison was interrupted by a signal"));
+            }
+            if let Err(error) = ended {
                 if error.what.contains("interrupted") {
                     return Err(error);
                 }

@@ -26,6 +26,9 @@ use crate::record::{BatchWriter, Cursor, Key, KeyDice, Pool, Sequence, SizeDice,
 /// What a record takes in a batch besides key and value, at most; and the header of the batch.
 const OVERHEAD_BYTES: usize = 32 + 61;
 
+/// Smaller blocks are not worth a copy.
+const SHRINK_FROM: usize = 64 << 10;
+
 /// Vectors of intended times that are kept for further batches.
 const SPARES_MAX: usize = 64;
 
@@ -303,9 +306,10 @@ impl Accumulator {
             first: ((open.first - place.sequence_from) & 0x7fff_ffff) as i32,
         });
         let (block, range) = open.writer.finish(sequence)?;
+        let block = self.shrink(block, range.end);
         let frame = block.freeze(range.end);
         self.ready_bytes += frame.len();
-        place.ready.push_back(Batch {
+        self.lanes[lane].ready.push_back(Batch {
             lane: lane as u32,
             first: open.first,
             intended: open.intended,
@@ -317,6 +321,18 @@ impl Accumulator {
             self.sticky = (self.sticky + 1) % self.lanes.len();
         }
         Ok(())
+    }
+
+    /// Moves the `used` bytes of a large block that is mostly empty to one of their size. Batches on their way would else take the
+    /// memory of full ones, and with many partitions soon all of it.
+    fn shrink(&mut self, block: Block, used: usize) -> Block {
+        if block.len() < SHRINK_FROM || used > block.len() / 4 {
+            return block;
+        }
+        let Some(mut small) = buffer::try_alloc(used) else { return block };
+        small[..used].copy_from_slice(&block[..used]);
+        self.held_bytes = self.held_bytes - block.len() + small.len();
+        small
     }
 
     fn list(&mut self, lane: usize) {

@@ -130,6 +130,23 @@ fn memory_has_an_end_and_the_record_that_found_it_is_not_lost() {
 }
 
 #[test]
+fn batches_on_their_way_take_the_memory_they_need() {
+    let plan = Plan { partitions: 2, linger_us: 5_000, batch_bytes: 1 << 20, ..plan() };
+    with(plan, 3 << 20, |mut batches| {
+        // A hundred in flight, of blocks that would take 1 MiB each; two are open at a time.
+        for turn in 0..50 {
+            let now = turn * 10_000_000;
+            push(&mut batches, now).expect("there is room");
+            push(&mut batches, now).expect("there is room");
+            batches.end_linger(now + 5_000_000);
+            for lane in due(&mut batches) {
+                assert_eq!(take(&mut batches, lane).count(), 1);
+            }
+        }
+    });
+}
+
+#[test]
 fn a_record_larger_than_a_batch_travels_alone() {
     let plan = Plan { sizes: Sizes::Fixed(100_000), partitions: 1, ..plan() };
     with(plan, 64 * KIB, |mut batches| {
