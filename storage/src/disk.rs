@@ -13,13 +13,24 @@ const ZEROS_BYTES: usize = 256 << 10;
 /// The pause between two of them when nobody waits.
 const ZEROS_PAUSE: Duration = Duration::from_millis(2);
 
+/// How the writing of a file of zeros goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Somebody waits for the file.
+    Urgent,
+    /// Nobody waits: the device is left to others most of the time.
+    Ahead,
+    /// Nobody will use it: the writing ends with [`io::ErrorKind::Interrupted`] and leaves what there is of the file.
+    NoLonger,
+}
+
 /// Makes a file of `bytes` (a multiple of 4,096) zeros at `path`, written and synced, so that later direct writes into
-/// it change no metadata. Replaces what is there. Its directory is not synced. While nobody waits for it, as `urgent`
-/// says, it leaves the device to others most of the time: 64 MiB take half a second.
+/// it change no metadata. Replaces what is there. Its directory is not synced. `pace` is asked after each write;
+/// 64 MiB take half a second at [`Pace::Ahead`].
 pub(crate) async fn write_zeros(
     path: &Path,
     bytes: u64,
-    urgent: impl Fn() -> bool,
+    pace: impl Fn() -> Pace,
 ) -> io::Result<()> {
     let options = OpenOptions::new().write().create().truncate().direct();
     let file = File::open(path, options).await?;
@@ -34,10 +45,10 @@ pub(crate) async fn write_zeros(
         let len = zeros.len().min((bytes - position) as usize);
         file.write_at(position, zeros.slice(..len)).await?;
         position += len as u64;
-        if urgent() {
-            engine::task::yield_now().await;
-        } else {
-            engine::time::sleep(ZEROS_PAUSE).await;
+        match pace() {
+            Pace::Urgent => engine::task::yield_now().await,
+            Pace::Ahead => engine::time::sleep(ZEROS_PAUSE).await,
+            Pace::NoLonger => return Err(io::ErrorKind::Interrupted.into()),
         }
     }
     file.sync_all().await?;

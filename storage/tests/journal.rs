@@ -166,6 +166,28 @@ fn a_stopped_journal_refuses_pushes() {
     });
 }
 
+/// What is stopped leaves the directory alone, at whatever moment of the making of a further file it is stopped.
+#[test]
+fn a_stopped_journal_leaves_its_directory_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    for number in 0..12 {
+        let path = dir.path().join(number.to_string());
+        let journals = path.join("journal");
+        run(async move {
+            let node = open(&path).await;
+            let recovery = node.recover(&known(1), 1).await.unwrap();
+            let toy = Toy::start(&recovery, config(&recovery, 0), &[0]).await;
+            toy.append(0, 1, 10).await;
+            engine::time::sleep(Duration::from_millis(number)).await;
+            toy.journal.stop().await;
+            // The files of a task that went on would fail to appear, and end this process.
+            engine::file::rename(&journals, &journals.with_extension("gone")).await.unwrap();
+            engine::time::sleep(Duration::from_millis(30)).await;
+            assert!(!engine::file::exists(&journals).await.unwrap());
+        });
+    }
+}
+
 /// Batches larger than a block, with little memory and many at once: each waits for its own memory, none of them
 /// for ever, and everybody else gets a turn meanwhile.
 #[test]

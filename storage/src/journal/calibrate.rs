@@ -3,7 +3,7 @@
 //! Both are tried in turn on a pre-written file, so that both see the same weather. The figures are kept in the
 //! superblock, for people too.
 
-use crate::disk;
+use crate::disk::{self, Pace};
 use crate::superblock::Calibration;
 use engine::file::{self, File, OpenOptions};
 use engine::time;
@@ -28,7 +28,7 @@ pub async fn calibrate(dir: &Path) -> io::Result<Calibration> {
 }
 
 async fn measure(path: &Path) -> io::Result<Calibration> {
-    disk::write_zeros(path, 2 * WRITES * BLOCK, || true).await?;
+    disk::write_zeros(path, 2 * WRITES * BLOCK, || Pace::Urgent).await?;
     let plain = File::open(path, OpenOptions::new().write().direct()).await?;
     let dsync = File::open(path, OpenOptions::new().write().direct().dsync()).await?;
     let data = disk::aligned(&[0x5a; BLOCK as usize]).await?;

@@ -45,7 +45,7 @@ impl Journal {
                 }
             }
         }
-        self.files.stop();
+        self.files.stop().await;
         self.state.borrow_mut().stopped = true;
         self.progress.notify_all();
     }

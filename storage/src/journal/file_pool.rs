@@ -13,13 +13,13 @@
 
 use super::entry::JournalConfig;
 use super::file_name;
-use crate::disk;
+use crate::disk::{self, Pace};
 use crate::ids::Lsn;
 use crate::limits;
 use crate::planted::{self, Bug};
 use engine::file::{self, File, OpenOptions};
 use engine::sync::Notify;
-use engine::task::{self, Queue};
+use engine::task::{self, JoinHandle, Queue};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
@@ -76,6 +76,8 @@ pub(super) struct FilePool {
     doomed: RefCell<Vec<PathBuf>>,
     current: RefCell<Option<Current>>,
     next_sequence: Cell<u64>,
+    /// The task that keeps files ready.
+    keeper: Cell<Option<JoinHandle<()>>>,
     stopping: Cell<bool>,
     starved: Cell<bool>,
     work: Notify,
@@ -93,6 +95,7 @@ impl FilePool {
             doomed: RefCell::default(),
             current: RefCell::new(None),
             next_sequence: Cell::new(1),
+            keeper: Cell::new(None),
             stopping: Cell::new(false),
             starved: Cell::new(false),
             work: Notify::new(),
@@ -104,7 +107,7 @@ impl FilePool {
             let bytes = pool.config.file_bytes.min(limits::JOURNAL_FIRST_FILE_BYTES);
             pool.prepare_new_file(bytes).await?;
         }
-        task::spawn(Queue::Background, pool.clone().keep_ahead());
+        pool.keeper.set(Some(task::spawn(Queue::Background, pool.clone().keep_ahead())));
         Ok(pool)
     }
 
@@ -239,11 +242,16 @@ impl FilePool {
         }
     }
 
-    /// Ends the task that keeps files ready.
-    pub(super) fn stop(&self) {
+    /// Ends the task that keeps files ready, and waits until it does nothing more in the directory: the next opening's
+    /// recovery takes away what it finds there.
+    pub(super) async fn stop(&self) {
         self.stopping.set(true);
         self.work.notify_all();
         self.changed.notify_all();
+        let keeper = self.keeper.take();
+        if let Some(keeper) = keeper {
+            keeper.await;
+        }
     }
 
     async fn keep_ahead(self: Rc<FilePool>) {
@@ -252,6 +260,7 @@ impl FilePool {
             match self.advance().await {
                 Ok(true) => self.starved.set(false),
                 Ok(false) => work.await,
+                Err(_) if self.stopping.get() => break,
                 Err(error) if !is_shortage(&error) => self.fail(&error),
                 Err(error) => {
                     // What is there goes on being recycled, and entries are slowed by it.
@@ -308,8 +317,12 @@ impl FilePool {
 
     async fn prepare_new_file(&self, bytes: u64) -> io::Result<()> {
         let path = self.config.dir.join(file_name::fresh(self.config.shard));
-        let urgent = || self.ready.borrow().is_empty();
-        if let Err(error) = disk::write_zeros(&path, bytes, urgent).await {
+        let pace = || match (self.stopping.get(), self.ready.borrow().is_empty()) {
+            (true, _) => Pace::NoLonger,
+            (false, true) => Pace::Urgent,
+            (false, false) => Pace::Ahead,
+        };
+        if let Err(error) = disk::write_zeros(&path, bytes, pace).await {
             // What it has of a full disk's last space is better left to those who need less.
             let _ = disk::remove_if_there(&path).await;
             return Err(error);

@@ -5,7 +5,7 @@
 //! behind and is ready in its turn. So there are two files, and a third for a moment when they must grow.
 
 use super::frame::{self, Part, Place, RecordsDamage, Replay, encode, encoded_len};
-use crate::disk;
+use crate::disk::{self, Pace};
 use crate::limits;
 use crate::limits::EXIT_STORAGE;
 use engine::buffer::Slice;
@@ -285,7 +285,7 @@ impl RecordLog {
     /// The first file, with an empty snapshot.
     async fn begin(dir: &Path, name: &str, file_bytes: u64) -> io::Result<RecordLog> {
         let path = dir.join(file_name(name, 1));
-        disk::write_zeros(&path, file_bytes, || true).await?;
+        disk::write_zeros(&path, file_bytes, || Pace::Urgent).await?;
         file::sync_dir(dir).await?;
         let current = begin_file(path, 1, file_bytes, &[]).await?;
         Ok(RecordLog::new(dir, name, file_bytes, current, None))
@@ -452,7 +452,7 @@ impl Inner {
         let fresh = self.dir.join(format!("{}.new", self.name));
         let path = self.dir.join(file_name(&self.name, sequence));
         let made = async {
-            disk::write_zeros(&fresh, bytes, || true).await?;
+            disk::write_zeros(&fresh, bytes, || Pace::Urgent).await?;
             file::rename(&fresh, &path).await?;
             file::sync_dir(&self.dir).await
         };
