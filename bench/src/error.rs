@@ -11,6 +11,8 @@ pub enum Kind {
     Failed,
     /// A record was lost, duplicated, reordered or altered: exit code 6.
     Audit,
+    /// SIGINT or SIGTERM: exit code 130.
+    Interrupted,
 }
 
 /// A failure, for people.
@@ -40,6 +42,12 @@ impl BenchError {
     /// The options or a file are wrong.
     pub fn usage(what: impl fmt::Display) -> BenchError {
         BenchError { kind: Kind::Usage, what: what.to_string(), why: None, fix: None }
+    }
+
+    /// A signal ended it; `what` was done.
+    pub fn interrupted(what: impl fmt::Display) -> BenchError {
+        let what = format!("{what} was interrupted by a signal");
+        BenchError { kind: Kind::Interrupted, ..BenchError::failed(what) }
     }
 
     /// The same, with the reason.

@@ -2,7 +2,7 @@
 //! finds what a lying go-between does to records. Runs of a second or two, each with a broker of its own.
 
 use std::collections::BTreeMap;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use bench::load::{Phase, Where, run};
@@ -286,6 +286,32 @@ fn the_command_fails_with_what_the_audit_found() {
         "{errors}"
     );
     assert!(errors.contains(fault) && fault.ends_with("was seen before"), "{fault}: {errors}");
+}
+
+/// Ctrl-C ends a run in order: it takes its topics along, and says so in words and in the exit code.
+#[test]
+fn an_interrupted_run_cleans_up_and_says_so() {
+    let broker = BrokerProcess::start(Settings::default());
+    let address = broker.address().to_string();
+    let run = Command::new(tests::broker_process::heddle())
+        .args(["bench", "run", "-b", &address, "--rate", "100", "--time", "60s"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    let run = run.expect("heddle is built with the tests");
+    while topics_of(&broker) == 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let asked = Command::new("kill").args(["-INT", &run.id().to_string()]).status();
+    assert!(asked.expect("kill is on every machine").success());
+    let output = run.wait_with_output().expect("it ends");
+    let errors = String::from_utf8(output.stderr).expect("it prints UTF-8");
+    assert_eq!(output.status.code(), Some(130), "{errors}");
+    assert!(
+        errors.contains("error[HDL-BENCH-004]: the run was interrupted by a signal"),
+        "{errors}"
+    );
+    assert_eq!(topics_of(&broker), 0);
 }
 
 #[test]

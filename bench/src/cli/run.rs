@@ -147,15 +147,7 @@ fn judge(report: &Report) -> Result<u8, BenchError> {
     let failed = |(_, run): &(usize, &Run)| !run.audit.passed();
     let Some((index, run)) = report.runs.iter().enumerate().find(failed) else { return Ok(0) };
     let audit = &run.audit;
-    let what = format!(
-        "the delivery audit of run {} failed: {} lost, {} duplicated, {} reordered, {} altered, {} not judged",
-        index + 1,
-        audit.lost,
-        audit.duplicated,
-        audit.reordered,
-        audit.altered,
-        audit.unjudged
-    );
+    let what = format!("the delivery audit of run {} failed: {}", index + 1, table::wrong(audit));
     let error = BenchError { kind: Kind::Audit, ..BenchError::failed(what) };
     Err(match audit.faults.is_empty() {
         true => error,

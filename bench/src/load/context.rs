@@ -187,13 +187,14 @@ impl Context {
         }
     }
 
-    /// Hands in what is left.
+    /// Hands in what is left, at the end of the thread.
     pub fn hand_in(&self) {
         self.watchers.borrow_mut().clear();
         for meter in self.meters.borrow_mut().drain(..) {
             meter.borrow_mut().turn(time::now().nanos());
             meter.borrow_mut().hand_in();
         }
+        self.desk.close();
     }
 
     /// What a producer had acknowledged.

@@ -126,14 +126,21 @@ pub struct Note {
 
 /// Where a thread's meters hand their figures in and get empty histograms.
 pub struct Desk {
-    notes: Sender<Note>,
+    /// None once the thread's clients have ended.
+    notes: RefCell<Option<Sender<Note>>>,
     spares: Receiver<Latencies>,
 }
 
 impl Desk {
     /// Notes go to `notes`; histograms that were read come back through `spares`.
     pub fn new(notes: Sender<Note>, spares: Receiver<Latencies>) -> Rc<Desk> {
-        Rc::new(Desk { notes, spares })
+        Rc::new(Desk { notes: RefCell::new(Some(notes)), spares })
+    }
+
+    /// Takes nothing more: whoever reads the notes waits for no further ones of this thread, whatever clients that were
+    /// given up still hold on to.
+    pub fn close(&self) {
+        self.notes.take();
     }
 }
 
@@ -208,8 +215,10 @@ impl Meter {
             counts: std::mem::take(&mut self.counts),
             latencies: std::mem::replace(&mut self.live, empty),
         };
-        // Nobody listens any more when the run was given up.
-        let _ = self.desk.notes.send(note);
+        if let Some(notes) = &*self.desk.notes.borrow() {
+            // Nobody listens any more when the run was given up.
+            let _ = notes.send(note);
+        }
     }
 
     /// Records meant for `intended` (ascending) have had their answer `now`.

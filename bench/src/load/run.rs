@@ -148,7 +148,7 @@ pub fn generate(
     let Ok(()) = running.join();
     let ledger = stage.scribe.finish();
     if job.control.interrupted.load(SeqCst) {
-        return Err(BenchError::failed("the run was interrupted by a signal"));
+        return Err(BenchError::interrupted("the run"));
     }
     if let Some(error) = job.control.failure() {
         return Err(error);

@@ -7,6 +7,7 @@ use super::escape::{count, escape, latency, typeset};
 use super::page::Shown;
 use crate::provenance::Provenance;
 use crate::result::figures::{bytes, plural, short};
+use crate::result::table::wrong;
 use crate::result::{doubts, figures, workload};
 
 /// Why the figures should not be trusted. Nothing where nothing speaks against them.
@@ -28,14 +29,7 @@ pub fn doubts(shown: &Shown) -> String {
 pub fn audit(shown: &Shown) -> String {
     let audit = &shown.whole.audit;
     let (class, title, words) = if !audit.passed() {
-        let words = format!(
-            "Of {} records {} were lost, {} duplicated, {} reordered, {} altered.",
-            count(audit.expected),
-            count(audit.lost),
-            count(audit.duplicated),
-            count(audit.reordered),
-            count(audit.altered)
-        );
+        let words = format!("Of {} records: {}.", count(audit.expected), wrong(audit));
         ("failed", "Delivery audit failed", words)
     } else if audit.checked == 0 {
         ("quiet", "Delivery audit", "Nothing was consumed, so nothing could be checked.".to_owned())

@@ -60,17 +60,23 @@ pub fn durability(runs: &[Run]) -> Option<&str> {
     runs.iter().all(|run| run.broker.durability.as_deref() == Some(first)).then_some(first)
 }
 
+/// How many records of which kind the audit found wrong.
+pub fn wrong(audit: &Audit) -> String {
+    format!(
+        "{} lost, {} duplicated, {} reordered, {} altered, {} not judged",
+        count(audit.lost),
+        count(audit.duplicated),
+        count(audit.reordered),
+        count(audit.altered),
+        count(audit.unjudged)
+    )
+}
+
 /// The audit in a line and, where it found something, its sentences.
 pub fn audit(audit: &Audit) -> String {
     if !audit.passed() {
-        let mut text = format!(
-            "audit     FAILED: of {} records {} lost, {} duplicated, {} reordered, {} altered\n",
-            count(audit.expected),
-            count(audit.lost),
-            count(audit.duplicated),
-            count(audit.reordered),
-            count(audit.altered)
-        );
+        let mut text =
+            format!("audit     FAILED: of {} records {}\n", count(audit.expected), wrong(audit));
         for fault in &audit.faults {
             text += &format!("          {fault}\n");
         }

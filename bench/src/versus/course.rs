@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::measurement::{Journal, Measurement, What};
 use super::neutral;
 use super::row::Row;
-use crate::error::BenchError;
+use crate::error::{BenchError, Kind};
 use crate::plan::Plan;
 use crate::target::contender::measure;
 use crate::target::{Between, Broker, Contender, Spec, process};
@@ -146,10 +146,10 @@ impl<'a> Course<'a> {
             let ended = self.step(step, &mut measurement);
             // Nobody listens for signals while other people's clients run, which a terminal interrupts as well.
             if engine::signal::is_pending() {
-                return Err(BenchError::failed("the comparison was interrupted by a signal"));
+                return Err(BenchError::interrupted("the comparison"));
             }
             if let Err(error) = ended {
-                if error.what.contains("interrupted") {
+                if error.kind == Kind::Interrupted {
                     return Err(error);
                 }
                 (self.say)(&format!("   failed: {error}"));

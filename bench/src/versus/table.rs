@@ -8,6 +8,7 @@ use super::row::Row;
 use crate::compare::statistics::median;
 use crate::result::figures::{NONE, latency, number, value_at};
 use crate::result::model::Run;
+use crate::result::table::wrong;
 
 /// Figures of latencies in a row.
 const PERCENTILES: [(&str, f64); 4] =
@@ -123,12 +124,7 @@ pub fn text(measurements: &[Measurement], brokers: &[String]) -> String {
 fn fault(one: &Measurement) -> Option<String> {
     let audit = &one.run.as_ref()?.audit;
     let Measurement { what, broker, round, .. } = one;
-    (!audit.passed()).then(|| {
-        format!(
-            "- {what:?}, {broker}, round {round}: {} lost, {} duplicated, {} reordered, {} altered",
-            audit.lost, audit.duplicated, audit.reordered, audit.altered
-        )
-    })
+    (!audit.passed()).then(|| format!("- {what:?}, {broker}, round {round}: {}", wrong(audit)))
 }
 
 /// The rows that were measured in this way, in their order.

@@ -3,7 +3,7 @@
 use bench::cli::{BenchArgs, Io};
 use bench::error::{BenchError, Kind};
 
-use super::failure::{EXIT_AUDIT, EXIT_FAILED, EXIT_USAGE, Failure};
+use super::failure::{EXIT_AUDIT, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, Failure};
 use super::output::Output;
 
 /// Runs the command.
@@ -26,6 +26,7 @@ impl From<BenchError> for Failure {
             Kind::Usage => ("HDL-BENCH-001", EXIT_USAGE),
             Kind::Failed => ("HDL-BENCH-002", EXIT_FAILED),
             Kind::Audit => ("HDL-BENCH-003", EXIT_AUDIT),
+            Kind::Interrupted => ("HDL-BENCH-004", EXIT_INTERRUPTED),
         };
         let failure = Failure::new(code, error.what).exit(exit);
         Failure { why: error.why, fix: error.fix, ..failure }
