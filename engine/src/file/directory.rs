@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use super::handle::c_path;
+use super::sync_failure;
 use crate::blocking;
 #[cfg(feature = "sim")]
 use crate::sim;
@@ -125,29 +126,29 @@ pub async fn free_bytes(path: impl AsRef<Path>) -> io::Result<(u64, u64)> {
     .await
 }
 
-/// Whether a sync of a file system has failed in this process. Held for the length of each.
-static SYNC_FAILED: Mutex<bool> = Mutex::new(false);
+/// Held for the length of each sync of a file system.
+static SYNCING: Mutex<()> = Mutex::new(());
 
 /// Makes everything written to the file system `path` lies on durable, whoever wrote it.
 ///
 /// # Errors
 /// When the system cannot, and ever after: it tells of a failure once, whoever asks first, and what it dropped then may
-/// have been another shard's. So syncs are made one after the other, and none succeeds behind one that failed.
+/// have been another shard's. So syncs are made one after the other, and neither they nor syncs of files succeed behind one
+/// that failed.
 pub async fn syncfs(path: impl AsRef<Path>) -> io::Result<()> {
     #[cfg(feature = "sim")]
     if let Some(system) = sim::file_system() {
         return system.syncfs(path.as_ref()).await;
     }
     with_path(path, |path| {
-        let mut failed = SYNC_FAILED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if *failed {
-            return Err(io::Error::other("a sync of the file system failed before"));
-        }
+        let _turn = SYNCING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        sync_failure::unless_before(Ok(()))?;
         let file = fs::File::open(path)?;
         // SAFETY: the descriptor is open for the length of the call.
         if unsafe { libc::syncfs(file.as_raw_fd()) } < 0 {
-            *failed = true;
-            return Err(io::Error::last_os_error());
+            let error = io::Error::last_os_error();
+            sync_failure::remember();
+            return Err(error);
         }
         Ok(())
     })

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::options::OpenOptions;
+use super::sync_failure;
 use crate::buffer::{ALIGN, Block, Slice};
 use crate::limits::IOVECS_MAX;
 #[cfg(feature = "sim")]
@@ -168,7 +169,7 @@ impl File {
             match check(wrote) {
                 Ok(n) if n == whole => {
                     if !is_interrupted(&check(synced)) {
-                        return check(synced).map(drop);
+                        return sync_failure::unless_before(check(synced).map(drop));
                     }
                     return self.sync_data().await;
                 }
@@ -214,13 +215,14 @@ impl File {
         check(uring::write_vectored(self.fd(), position, part).await.0)
     }
 
-    /// Everything written is on the device, and what is needed to find it.
+    /// Everything written is on the device, and what is needed to find it. Fails for good once a sync of a file system has
+    /// failed in this process ([`super::syncfs`]).
     pub async fn sync_data(&self) -> io::Result<()> {
         #[cfg(feature = "sim")]
         if let Inner::Sim(file) = &self.inner {
             return file.sync().await;
         }
-        check(uring::sync(self.fd(), true).await.0).map(drop)
+        sync_failure::unless_before(check(uring::sync(self.fd(), true).await.0).map(drop))
     }
 
     /// Everything written is on the device, with all attributes.
@@ -229,7 +231,7 @@ impl File {
         if let Inner::Sim(file) = &self.inner {
             return file.sync().await;
         }
-        check(uring::sync(self.fd(), false).await.0).map(drop)
+        sync_failure::unless_before(check(uring::sync(self.fd(), false).await.0).map(drop))
     }
 
     /// Reserves space for `position..position + len` without moving the file's end (FALLOC_FL_KEEP_SIZE);

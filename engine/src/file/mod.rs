@@ -7,6 +7,7 @@ mod directory;
 mod handle;
 mod lock;
 mod options;
+mod sync_failure;
 mod whole;
 
 pub use directory::{

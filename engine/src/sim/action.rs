@@ -298,6 +298,7 @@ impl Action {
                 let bytes = joined(&data);
                 number(disk.write(node, position, &bytes, mode.dsync, &shared.faults))
             }
+            Action::Sync { .. } if shared.sync_failed.get() => Err(libc::EIO),
             Action::Sync { node, before } => nothing(disk.sync(node, before, &shared.faults)),
             Action::Allocate { mode, .. } if !mode.write => Err(libc::EBADF),
             Action::SetLen { mode, .. } if !mode.write => Err(libc::EINVAL),
