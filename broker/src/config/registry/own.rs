@@ -109,8 +109,9 @@ pub static OWN: &[Property] = &[
         "journal.gap.max.us",
         Kind::Int(0, 1_000),
         "1000",
-        "The longest a commit waits for company while commits would otherwise carry one batch \
-         each.",
+        "The longest a commit waits for company where each would otherwise carry one batch: above \
+         4,000 batches a second and shard. There 1000 saves processor time, a sixth to a half, and \
+         doubles the median latency; a few hundred only cost. 0: it never waits.",
     )
     .unit(Unit::Microseconds)
     .own(),
