@@ -44,7 +44,7 @@ impl BenchError {
         BenchError { kind: Kind::Usage, what: what.to_string(), why: None, fix: None }
     }
 
-    /// A signal ended it; `what` was done.
+    /// A signal ended it while `what` was going on.
     pub fn interrupted(what: impl fmt::Display) -> BenchError {
         let what = format!("{what} was interrupted by a signal");
         BenchError { kind: Kind::Interrupted, ..BenchError::failed(what) }

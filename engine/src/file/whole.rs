@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::handle::{c_path, check};
+use super::sync_failure;
 #[cfg(feature = "sim")]
 use crate::sim;
 use crate::{blocking, uring};
@@ -33,7 +34,7 @@ pub async fn write_durably(path: impl AsRef<Path>, bytes: Vec<u8>) -> io::Result
         let temporary = path.with_file_name(name);
         let mut file = fs::File::create(&temporary)?;
         file.write_all(&bytes)?;
-        file.sync_all()?;
+        sync_failure::unless_before(file.sync_all())?;
         fs::rename(&temporary, &path)?;
         fs::File::open(directory_of(&path))?.sync_all()
     })

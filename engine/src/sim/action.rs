@@ -298,7 +298,9 @@ impl Action {
                 let bytes = joined(&data);
                 number(disk.write(node, position, &bytes, mode.dsync, &shared.faults))
             }
-            Action::Sync { .. } if shared.sync_failed.get() => Err(libc::EIO),
+            Action::Sync { .. } | Action::SyncFs { .. } if shared.sync_failed.get() => {
+                Err(libc::EIO)
+            }
             Action::Sync { node, before } => nothing(disk.sync(node, before, &shared.faults)),
             Action::Allocate { mode, .. } if !mode.write => Err(libc::EBADF),
             Action::SetLen { mode, .. } if !mode.write => Err(libc::EINVAL),
@@ -314,9 +316,6 @@ impl Action {
             Action::SyncDir { path, before } => nothing(disk.sync_dir(&path, before)),
             Action::SyncFs { path, before } => {
                 disk.find(&path)?;
-                if shared.sync_failed.get() {
-                    return Err(libc::EIO);
-                }
                 let synced = disk.sync_all(before, &shared.faults);
                 shared.sync_failed.set(synced.is_err());
                 nothing(synced)

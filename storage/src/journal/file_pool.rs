@@ -248,8 +248,7 @@ impl FilePool {
         self.stopping.set(true);
         self.work.notify_all();
         self.changed.notify_all();
-        let keeper = self.keeper.take();
-        if let Some(keeper) = keeper {
+        if let Some(keeper) = self.keeper.take() {
             keeper.await;
         }
     }
