@@ -32,8 +32,9 @@ const FULL_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) async fn run(inner: Rc<Inner>) {
     loop {
         wait_until_due(&inner).await;
-        // Without this a log that is appended to all the time would hold the journal from its first batch on.
-        let upto = inner.journal.next_lsn();
+        // Without this a log that is appended to all the time would hold the journal from its first batch on. What is not
+        // in the journal's files yet does not hold it, and may wait for just this checkpoint to free one.
+        let upto = inner.journal.written_upto();
         if is_full(&inner) {
             write_behind::flush(&inner, upto).await;
         }
@@ -95,7 +96,7 @@ async fn make(inner: &Rc<Inner>) {
     let deleted = inner.deleted.take();
     // Entries of a weaker class than `device` are flushed by nobody else. What is pushed from here on stays in the
     // journal whatever the logs say: it may be a log start that no log knows before it is durable.
-    inner.journal.flush().await;
+    inner.journal.flush_written().await;
     let durable = inner.journal.durable_upto();
     if planted::is(Bug::RecycleEarly) {
         inner.journal.recycle_before(durable);

@@ -601,6 +601,46 @@ fn a_small_journal_and_little_memory_only_slow_appends_down() {
     press(Durability::Memory, 15);
 }
 
+#[test]
+fn a_checkpoint_does_not_wait_for_entries_that_wait_for_it() {
+    // Goal: a journal whose last file is taken, with entries that need the next one, gets it from a checkpoint. Method:
+    // batches of which one fits a file and two do not, so that more are let in than find a place; many times over,
+    // because what is let in at the same moment differs.
+    for durability in [Durability::Written, Durability::Memory] {
+        let dir = directory();
+        let path = dir.path().to_owned();
+        run(async move {
+            let config =
+                LogConfig { max_message_bytes: 4 << 20, durability, ..LogConfig::default() };
+            let node = start(&path, 16, config, |config| {
+                config.journal.bytes_max = 12 << 20;
+                config.journal.file_bytes = 2 << 20;
+                config.cache_bytes = 1 << 20;
+                config.checkpoint_interval = Duration::from_secs(60);
+            })
+            .await;
+            let node = Rc::new(node);
+            let writers: Vec<_> = (0..16u32)
+                .map(|number| {
+                    let node = node.clone();
+                    task::spawn(Queue::Produce, async move {
+                        for tag in 0..8 {
+                            node.produce(number, &batch(tag, 1, 1_048_400)).await;
+                        }
+                    })
+                })
+                .collect();
+            let all = async {
+                for writer in writers {
+                    writer.await;
+                }
+            };
+            let done = time::timeout(Duration::from_secs(50), all).await;
+            assert!(done.is_ok(), "{durability:?}: {:?}", node.store.stats());
+        });
+    }
+}
+
 /// Nothing may wait here for a checkpoint's interval: it is a minute.
 fn press(durability: Durability, batches: i64) {
     // Goal: neither the journal, nor memory, nor write-behind can wait for each other for ever. Method: append ten times

@@ -36,7 +36,7 @@ impl Journal {
                     }
                     self.write(&mut last_commit).await;
                 }
-                Plan::Flush => self.flush_written().await,
+                Plan::Flush => self.sync_current().await,
                 Plan::Close => {
                     if self.push_bare(Purpose::Closing) {
                         self.write(&mut last_commit).await;
@@ -190,7 +190,7 @@ impl Journal {
         }
     }
 
-    async fn flush_written(&self) {
+    async fn sync_current(&self) {
         if let Some(current) = self.files.current() {
             self.sync(&current.plain).await;
         }

@@ -222,6 +222,11 @@ impl Journal {
         self.state.borrow().next_lsn
     }
 
+    /// Exclusive: every entry below is in a file, flushed or not.
+    pub fn written_upto(&self) -> Lsn {
+        self.state.borrow().written_upto
+    }
+
     /// Exclusive: every entry below is on the device, flushed.
     pub fn durable_upto(&self) -> Lsn {
         self.state.borrow().durable_upto
@@ -245,12 +250,22 @@ impl Journal {
 
     /// Makes everything pushed so far durable on the device, whatever its class.
     pub async fn flush(&self) {
-        let upto = {
+        let upto = self.next_lsn();
+        self.flush_upto(upto).await;
+    }
+
+    /// Makes everything written so far durable. What still waits for a place in a file is not waited for: there may be
+    /// none before a checkpoint frees one, which is who calls this.
+    pub async fn flush_written(&self) {
+        let upto = self.written_upto();
+        self.flush_upto(upto).await;
+    }
+
+    async fn flush_upto(&self, upto: Lsn) {
+        {
             let mut state = self.state.borrow_mut();
-            let upto = state.next_lsn;
             state.flush_wanted = state.flush_wanted.max(upto);
-            upto
-        };
+        }
         self.wake.notify_one();
         loop {
             let progress = self.progress.notified();
