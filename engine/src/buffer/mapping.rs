@@ -22,10 +22,13 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps `len` bytes (rounded up to 4 KiB), page aligned.
+    /// Maps `len` bytes (rounded up to 4 KiB), page aligned, without huge pages: it is first touched while requests
+    /// wait, and in a virtual machine the first touch of a huge page takes milliseconds.
     pub fn new(len: usize) -> io::Result<Mapping> {
         let len = len.next_multiple_of(super::ALIGN);
         let base = map(len)?;
+        // SAFETY: the range is the mapping made above; the advice changes no contents.
+        unsafe { libc::madvise(base.as_ptr().cast(), len, libc::MADV_NOHUGEPAGE) };
         Ok(Mapping {
             base,
             len,
