@@ -62,7 +62,7 @@ pub struct LogModel {
     pub busy: bool,
     /// Operations of clients that are under way.
     pub in_flight: usize,
-    /// How often its shard was told to begin it or to give it other settings, and did.
+    /// How often its shard was told, in this process, to begin it or to give it other settings, and did.
     pub applied: usize,
 }
 
@@ -280,6 +280,7 @@ impl LogModel {
     ) -> Verdict {
         self.busy = false;
         self.in_flight = 0;
+        self.applied = 0;
         let truncated = self.truncating.take() == Some(end);
         if !truncated {
             self.check_end(aftermath, end)?;
