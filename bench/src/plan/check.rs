@@ -108,6 +108,7 @@ impl Plan {
     fn check_batches(&self) -> Result<(), BenchError> {
         within("the bytes of a batch", self.batch_bytes, 128, BATCH_BYTES_MAX)?;
         within("requests in flight", self.in_flight, 1, IN_FLIGHT_MAX)?;
+        within("batches in a request", u64::from(self.request_batches), 0, PARTITIONS_MAX)?;
         within("microseconds of linger", self.linger_us, 0, MINUTE_MS * 1_000)?;
         if self.idempotent {
             if self.acks != crate::plan::Acks::All {

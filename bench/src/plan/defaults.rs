@@ -27,6 +27,7 @@ impl Default for Plan {
             linger_us: 0,
             batch_bytes: 16 << 10,
             in_flight: 5,
+            request_batches: 0,
             idempotent: true,
             fetch_bytes_min: 1,
             fetch_wait_ms: 500,

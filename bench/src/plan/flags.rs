@@ -83,6 +83,9 @@ pub struct PlanArgs {
     /// Unanswered requests of a connection
     #[arg(long, value_name = "N", help_heading = PRODUCERS)]
     pub in_flight: Option<u32>,
+    /// The most batches of one request: 0 for all that are due, as Java clients do; 1 as librdkafka does
+    #[arg(long, value_name = "N", help_heading = PRODUCERS)]
+    pub request_batches: Option<u32>,
     /// Compression: none, gzip, snappy, lz4 or zstd
     #[arg(long, short = 'z', value_name = "CODEC", value_parser = grammar::codec, help_heading = PRODUCERS)]
     pub compression: Option<Codec>,
@@ -200,6 +203,7 @@ impl PlanArgs {
         set(&mut plan.linger_us, self.linger.map(|linger| linger.as_micros() as u64));
         set(&mut plan.batch_bytes, self.batch);
         set(&mut plan.in_flight, self.in_flight);
+        set(&mut plan.request_batches, self.request_batches);
         set(&mut plan.codec, self.compression);
         set(&mut plan.fetch_bytes_min, self.fetch_min);
         let wait_ms = |wait: Duration| u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
@@ -285,8 +289,8 @@ mod tests {
             (plan.arrivals, plan.duration_ms) = (Arrivals::Poisson, 60_000);
             (plan.warm_up_ms, plan.seed) = (500, 9);
         });
-        check("--linger 5ms --batch 64KiB --in-flight 2 --compression lz4", |plan| {
-            (plan.linger_us, plan.batch_bytes) = (5_000, 65_536);
+        check("--linger 5ms --batch 64KiB --in-flight 2 --compression lz4 --request-batches 1", |plan| {
+            (plan.linger_us, plan.batch_bytes, plan.request_batches) = (5_000, 65_536, 1);
             (plan.in_flight, plan.codec) = (2, Codec::Lz4);
         });
         check("--fetch-min 1KiB --fetch-wait 100ms --fetch-max 1MiB", |plan| {

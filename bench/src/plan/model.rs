@@ -48,6 +48,8 @@ pub struct Plan {
     pub batch_bytes: u32,
     /// Requests a producer may have unanswered per connection, 1 to 5 where idempotent.
     pub in_flight: u32,
+    /// The most batches of one request, each of another partition; 0: all that are due, as Java clients send them.
+    pub request_batches: u32,
     /// Producers have ids, their batches sequence numbers.
     pub idempotent: bool,
     /// The least bytes a fetch waits for, and how long it waits for them in milliseconds.

@@ -54,6 +54,7 @@ pub fn settings(plan: &Plan) -> Vec<(&'static str, String)> {
         ("linger", format!("{} ms", short(plan.linger_us as f64 / 1000.0))),
         ("batch at most", bytes(plan.batch_bytes.into())),
         ("requests in flight", count(plan.in_flight.into())),
+        ("batches in a request", request_batches(plan.request_batches)),
         (
             "fetch",
             format!(
@@ -149,6 +150,13 @@ fn partitioning(partitioning: Partitioning) -> &'static str {
         Partitioning::RoundRobin => "round robin",
         Partitioning::Sticky => "sticky",
         Partitioning::ByKey => "by key",
+    }
+}
+
+fn request_batches(most: u32) -> String {
+    match most {
+        0 => "all that are due".to_owned(),
+        most => format!("at most {}", count(most.into())),
     }
 }
 

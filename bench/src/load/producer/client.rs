@@ -420,6 +420,14 @@ impl Producer {
         self.plan().in_flight as usize
     }
 
+    /// The most batches of one request.
+    pub(super) fn request_batches(&self) -> usize {
+        match self.plan().request_batches {
+            0 => usize::MAX,
+            most => most as usize,
+        }
+    }
+
     /// The producer ends: nothing is sent any more.
     pub(super) fn is_closing(&self) -> bool {
         self.closing.get()

@@ -184,6 +184,7 @@ impl Link {
         // Lanes that have more are listed anew behind these, for the next request.
         let mut due = std::mem::take(&mut *self.due.borrow_mut());
         while bytes < REQUEST_BYTES_MAX
+            && batches.len() < producer.request_batches()
             && let Some(lane) = due.pop_front()
         {
             if let Some(batch) = producer.take(lane) {
