@@ -97,7 +97,8 @@ fn run_world(scenario: &Scenario, keep: Keep) -> Outcome {
         trace: keep.trace,
     });
     let shared = Shared::new(scenario.clone(), keep.notes);
-    let mut runner = Runner { world: &mut world, shared: shared.clone(), shards: 0 };
+    let mut runner =
+        Runner { world: &mut world, shared: shared.clone(), shards: 0, sync_errors: 0 };
     let failure = runner.run();
     let coverage = *shared.coverage.borrow();
     Outcome {
@@ -115,6 +116,8 @@ struct Runner<'a> {
     shared: Rc<Shared>,
     /// Of the process before.
     shards: u8,
+    /// Syncs that had failed when the process began.
+    sync_errors: u64,
 }
 
 impl Runner<'_> {
@@ -156,6 +159,7 @@ impl Runner<'_> {
         });
         self.shared.note(|| format!("process of {} shards", next.shards));
         self.shards = next.shards;
+        self.sync_errors = self.world.disk().counters().sync_errors;
         let shards = usize::from(next.shards);
         let mesh: Mesh<Mail> = Mesh::new(shards, MAIL_SLOTS);
         let shared = self.shared.clone();
@@ -189,9 +193,11 @@ impl Runner<'_> {
                     Crash::Kill => coverage.kills += 1,
                     Crash::PowerCut => coverage.power_cuts += 1,
                 }
+                // A sync may fail just as the process dies, which does not hear of it: the page cache has lost what was written.
+                let sync_failed = self.world.disk().counters().sync_errors > self.sync_errors;
                 let aftermath = match crash {
-                    Crash::Kill => Aftermath::Killed,
-                    Crash::PowerCut => Aftermath::PowerLost,
+                    Crash::Kill if !sync_failed => Aftermath::Killed,
+                    Crash::Kill | Crash::PowerCut => Aftermath::PowerLost,
                 };
                 model.on_end(aftermath);
                 Ok(false)
