@@ -289,10 +289,13 @@ mod tests {
             (plan.arrivals, plan.duration_ms) = (Arrivals::Poisson, 60_000);
             (plan.warm_up_ms, plan.seed) = (500, 9);
         });
-        check("--linger 5ms --batch 64KiB --in-flight 2 --compression lz4 --request-batches 1", |plan| {
-            (plan.linger_us, plan.batch_bytes, plan.request_batches) = (5_000, 65_536, 1);
-            (plan.in_flight, plan.codec) = (2, Codec::Lz4);
-        });
+        check(
+            "--linger 5ms --batch 64KiB --in-flight 2 --compression lz4 --request-batches 1",
+            |plan| {
+                (plan.linger_us, plan.batch_bytes, plan.request_batches) = (5_000, 65_536, 1);
+                (plan.in_flight, plan.codec) = (2, Codec::Lz4);
+            },
+        );
         check("--fetch-min 1KiB --fetch-wait 100ms --fetch-max 1MiB", |plan| {
             (plan.fetch_bytes_min, plan.fetch_wait_ms) = (1_024, 100);
             plan.fetch_bytes_max = 1 << 20;

@@ -86,6 +86,7 @@ pub fn plan(wish: &Wish) -> Plan {
         linger_us: 0,
         batch_bytes: 16_384,
         in_flight: 5,
+        request_batches: 0,
         idempotent: true,
         fetch_bytes_min: 1,
         fetch_wait_ms: 500,

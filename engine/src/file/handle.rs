@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -84,11 +85,29 @@ impl File {
     pub async fn read_len_at(
         &self,
         position: u64,
-        mut buf: Block,
+        buf: Block,
         len: usize,
     ) -> (io::Result<usize>, Block) {
+        self.read_range_at(position, buf, 0..len).await
+    }
+
+    /// Reads on where a read of the file from `position` into the block has come to: up to the end of the range, which
+    /// begins on the grid of direct reads. Returns how far the block is filled then; less at the end of the file.
+    ///
+    /// # Panics
+    /// If the range does not lie in the block, or begins off the grid.
+    pub async fn read_range_at(
+        &self,
+        position: u64,
+        mut buf: Block,
+        Range { start, end: len }: Range<usize>,
+    ) -> (io::Result<usize>, Block) {
         assert!(len <= buf.len(), "a read fits into its block");
-        let mut done = 0;
+        assert!(
+            start.is_multiple_of(ALIGN),
+            "a read goes on at the begin of a block of the device"
+        );
+        let mut done = start;
         while done < len {
             // A file that ended inside a block may have grown since. What is behind that end is asked for from
             // the block's begin on: a device with blocks of 4 KiB takes no other place.

@@ -1,12 +1,14 @@
 //! The chunks of a shard's segments: read once, shared, kept within a bound.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::ops::{ControlFlow, Range};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use ahash::AHashMap;
-use engine::buffer::{self, Slice};
+use engine::buffer::{self, Block, Slice};
+use engine::file::File;
 use engine::sync::{Receiver, Semaphore, Sender, oneshot};
 use engine::task::{self, Queue};
 
@@ -17,7 +19,7 @@ use crate::log::SegmentIndex;
 use crate::log::read::{ColdRead, Place, ReadError};
 use crate::log::segment::batches_file_name;
 use crate::log::space;
-use crate::store::device_budget::DeviceBudget;
+use crate::store::device_budget::{CALM_READ_BYTES, DeviceBudget};
 use crate::store::files::{Files, SegmentKey};
 
 /// What cold reads have cost so far.
@@ -48,6 +50,8 @@ pub struct ColdReader {
     /// wait for the rest of its own for ever.
     in_hand: Semaphore,
     in_hand_max: u64,
+    /// While commits should not notice, one chunk is read after the other.
+    turn: Semaphore,
     chunks: RefCell<Cache>,
     /// How often a segment was forgotten.
     forgotten: Cell<u64>,
@@ -119,6 +123,7 @@ impl ColdReader {
             bytes_max,
             in_hand,
             in_hand_max,
+            turn: Semaphore::new(1),
             chunks,
             forgotten: Cell::new(0),
             stats,
@@ -323,7 +328,7 @@ impl ColdReader {
     }
 
     async fn load(&self, key: ChunkKey, dir: &Rc<str>, len: usize) -> Loaded {
-        let io = |error: std::io::Error| Arc::from(error.to_string());
+        let io = |error: io::Error| Arc::from(error.to_string());
         let file = self.files.get(key.segment, dir).await.map_err(io)?;
         let bytes = space::block_end(len as u64) as usize;
         let block = match buffer::try_alloc(bytes) {
@@ -333,9 +338,8 @@ impl ColdReader {
                 buffer::alloc(bytes).await.map_err(|error| Arc::from(error.to_string()))?
             }
         };
-        let _share = self.device.take(bytes).await;
         let position = key.number * CHUNK_BYTES;
-        let (read, block) = file.read_len_at(position, block, bytes).await;
+        let (read, block) = self.read_file(&file, position, block, bytes).await;
         let read = read.map_err(io)?;
         self.count(|stats| {
             stats.chunks_read += 1;
@@ -347,6 +351,35 @@ impl ColdReader {
             );
         }
         Ok(block.freeze(len))
+    }
+
+    /// Reads so many bytes, in steps while commits should not notice; fewer at the end of the file.
+    async fn read_file(
+        &self,
+        file: &File,
+        position: u64,
+        mut block: Block,
+        bytes: usize,
+    ) -> (io::Result<usize>, Block) {
+        let is_calm = self.device.is_calm();
+        // Never closed.
+        let _turn = if is_calm { self.turn.acquire(1).await.ok() } else { None };
+        if is_calm {
+            self.device.give_way().await;
+        }
+        let mut filled = 0;
+        loop {
+            let left = bytes - filled;
+            let step = if self.device.is_calm() { left.min(CALM_READ_BYTES) } else { left };
+            let share = self.device.read(step).await;
+            let read;
+            (read, block) = file.read_range_at(position, block, filled..filled + step).await;
+            drop(share);
+            match read {
+                Ok(now) if now == filled + step && now < bytes => filled = now,
+                read => return (read, block),
+            }
+        }
     }
 
     fn on_loaded(&self, key: ChunkKey, loaded: Loaded) {

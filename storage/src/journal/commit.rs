@@ -117,7 +117,7 @@ impl Journal {
             stats.bytes += batch.bytes;
         });
         for (touched, _) in &batch.touched {
-            self.tell(&touched.slots, batch.flush);
+            self.tell(&touched.slots, batch.flush, batch.bytes);
         }
         self.progress.notify_all();
     }
@@ -174,7 +174,8 @@ impl Journal {
             let touched = touched.slots.as_slice();
             let durable = batch.flush;
             let durable_upto = if durable { upto } else { self.durable_upto() };
-            (self.on_commit)(&Commit { written_upto: upto, durable_upto, touched, durable });
+            let bytes = batch.bytes;
+            (self.on_commit)(&Commit { written_upto: upto, durable_upto, touched, durable, bytes });
         }
     }
 
@@ -204,16 +205,16 @@ impl Journal {
         }
         self.state.borrow_mut().on_flushed();
         self.count(|stats| stats.flushes += 1);
-        self.tell(&[], true);
+        self.tell(&[], true, 0);
         self.progress.notify_all();
     }
 
-    fn tell(&self, touched: &[(u32, Offset)], durable: bool) {
+    fn tell(&self, touched: &[(u32, Offset)], durable: bool, bytes: u64) {
         let (written_upto, durable_upto) = {
             let state = self.state.borrow();
             (state.written_upto, state.durable_upto)
         };
-        (self.on_commit)(&Commit { written_upto, durable_upto, touched, durable });
+        (self.on_commit)(&Commit { written_upto, durable_upto, touched, durable, bytes });
     }
 
     /// A failed write or sync is not tried again: after one, the system may report success for data it has dropped.

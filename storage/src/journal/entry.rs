@@ -111,4 +111,6 @@ pub struct Commit<'a> {
     pub touched: &'a [(u32, Offset)],
     /// Whether this completion included a flush; then `durable_upto == written_upto`.
     pub durable: bool,
+    /// Bytes of the write that completed, all its frames together; 0 if there was only a flush.
+    pub bytes: u64,
 }

@@ -145,7 +145,11 @@ impl Store {
         let committed = cells.clone();
         let started: Rc<OnceCell<Weak<Inner>>> = Rc::default();
         let store = started.clone();
+        let device = config.device.clone();
         let on_commit = move |commit: &Commit<'_>| {
+            if commit.durable && !commit.touched.is_empty() {
+                device.on_commit(commit.bytes);
+            }
             for (slot, _) in commit.touched {
                 if let Some(cell) = committed.get(*slot) {
                     cell.on_commit(commit.written_upto, commit.durable_upto);
