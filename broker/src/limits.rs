@@ -71,6 +71,9 @@ pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// How often connections are looked over for idleness and stalled frames.
 pub const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Connections looked at in one go.
+pub const SWEEP_STEP: usize = 256;
+
 /// At shutdown, time given to requests in flight before their connections are closed.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 

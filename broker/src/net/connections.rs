@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use engine::shard::ShardId;
 use engine::sync::Notify;
-use engine::time;
+use engine::task;
+use engine::time::{self, Instant};
 
 use super::connection::Connection;
 use super::log_limit::LogLimit;
 use super::pinned::Pinned;
 use super::placement::{Placement, Refused};
-use crate::limits::SWEEP_INTERVAL;
+use crate::limits::{SWEEP_INTERVAL, SWEEP_STEP};
 
 /// The connections of one shard.
 pub struct Connections {
@@ -103,10 +104,24 @@ impl Connections {
             }
             time::sleep(SWEEP_INTERVAL).await;
             let now = time::now();
-            for connection in self.open.borrow().values() {
-                connection.sweep(now, self.idle_max);
+            let mut from = 0;
+            while let Some(last) = self.sweep_some(now, from) {
+                from = last + 1;
+                // Requests have a turn in between.
+                task::yield_now().await;
             }
         }
+    }
+
+    /// Sweeps the next connections from an id on; the last one's id, if there was any.
+    fn sweep_some(&self, now: Instant, from: u64) -> Option<u64> {
+        let open = self.open.borrow();
+        let some = open.range(from..).take(SWEEP_STEP);
+        some.map(|(id, connection)| {
+            connection.sweep(now, self.idle_max);
+            *id
+        })
+        .last()
     }
 
     /// Takes no more connections, lets those that are open answer what is in flight for at most
