@@ -3,9 +3,9 @@
 //! Without a bound they move the journal's p99 from 0.3 to 0.9 ms (segment writes at 200 MB/s) or to 3 ms (cold reads
 //! at full speed): the device's queue is the one thing that all shards share.
 //!
-//! Even within the bound a commit of one record waits behind the reads that were begun before it. So while small commits go on, cold
-//! reads go one after the other, of all shards together, in steps of [`CALM_READ_BYTES`]. Commits that carry much ask for no such care: their
-//! clients wait for throughput, and readers must not fall behind them.
+//! Even within the bound a commit of one record waits behind the reads that were begun before it. So while small commits
+//! go on, cold reads go one after the other, of all shards together, in steps of [`CALM_READ_BYTES`]. Commits that carry
+//! much ask for no such care: their clients wait for throughput, and readers must not fall behind them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
