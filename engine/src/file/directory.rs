@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use super::give_back;
 use super::handle::c_path;
 use super::sync_failure;
 use crate::blocking;
@@ -55,13 +56,22 @@ pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     with_path(path, |path| fs::create_dir_all(path)).await
 }
 
-/// Removes a directory with everything in it.
+/// Removes a directory with everything in it. The space of large files comes back in steps.
 pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     #[cfg(feature = "sim")]
     if let Some(system) = sim::file_system() {
         return system.remove_dir_all(path.as_ref()).await;
     }
-    with_path(path, |path| fs::remove_dir_all(path)).await
+    with_path(path, give_back::remove_dir_all).await
+}
+
+/// Removes a file; the space of a large one comes back in steps. The removal is durable after [`sync_dir`].
+pub async fn remove_large_file(path: impl AsRef<Path>) -> io::Result<()> {
+    #[cfg(feature = "sim")]
+    if let Some(system) = sim::file_system() {
+        return system.unlink(path.as_ref()).await;
+    }
+    with_path(path, give_back::remove_file).await
 }
 
 /// Makes creations, renames and removals in a directory durable.

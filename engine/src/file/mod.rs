@@ -4,6 +4,7 @@
 //! from [`crate::buffer`]. What has an operation in the ring uses it; the rest runs in the blocking pool.
 
 mod directory;
+mod give_back;
 mod handle;
 mod lock;
 mod options;
@@ -12,7 +13,7 @@ mod whole;
 
 pub use directory::{
     DirEntry, FileSystem, create_dir_all, exists, file_system, free_bytes, read_dir,
-    remove_dir_all, sync_dir, syncfs,
+    remove_dir_all, remove_large_file, sync_dir, syncfs,
 };
 pub use handle::File;
 pub use lock::{Lock, lock_exclusive};

@@ -165,7 +165,7 @@ pub(crate) async fn delete_dead_segments(inner: &Rc<Inner>, cell: &Rc<LogCell>) 
         let dir = inner.files.dir(&dir);
         for name in [batches_file_name(segment.base), index_file_name(segment.base)] {
             let path = dir.join(name);
-            match engine::file::remove_file(&path).await {
+            match engine::file::remove_large_file(&path).await {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     tracing::warn!(path = %path.display(), %error, "a segment could not be deleted");
                 }

@@ -379,7 +379,7 @@ async fn clear(inner: &Rc<Inner>, cell: &Rc<LogCell>, done: Done) {
 }
 
 async fn remove(path: &std::path::Path) {
-    match engine::file::remove_file(path).await {
+    match engine::file::remove_large_file(path).await {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             tracing::warn!(path = %path.display(), %error, "a file behind a log's end could not be deleted");
         }
